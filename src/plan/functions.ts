@@ -1,0 +1,31 @@
+/*
+ * Coefficients of the float32 functions that all backends share (docs/numerics.md gives formulas and errors). src/build.mjs writes them
+ * into native/ and assembly/. Every number is a float32 value; scripts in bench/derive show where it comes from.
+ */
+
+/** tanh x = x·P(x²) ÷ Q(x²) for |x| ≤ bound, both by Horner's rule, highest power first. */
+export const TANH = {
+  bound: 7.90531110763549805,
+  P: [
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-8, 1.48572235717979e-5,
+    6.37261928875436e-4, 4.89352455891786e-3,
+  ],
+  Q: [1.19825839466702e-6, 1.18534705686654e-4, 2.268434632439e-3, 4.89352518554385e-3],
+} as const
+
+/** exp x = 2ⁿ·(1 + f + f²·P(f)), n = round(x·log2e), f = x − n·ln2 in two parts, for low ≤ x ≤ high. */
+export const EXP = {
+  low: -87,
+  high: 88,
+  log2e: 1.44269504088896341,
+  ln2High: 0.693359375,
+  ln2Low: -2.12194440e-4,
+  P: [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+} as const
+
+/** Adding and subtracting 1.5·2²³ rounds a float32 to the nearest integer. */
+export const ROUND = 12582912
+/** Elements of δ below 2⁻¹⁰⁰ become 0 (vanished gradients must not become subnormal numbers). */
+export const TINY = 2 ** -100
+/** Elements that one partial sum of NORM covers. */
+export const NORM_BLOCK = 4096
