@@ -28,7 +28,7 @@ function integers({ operations: op, memory, frame, optimizers, functions }) {
   for (const [name, value] of Object.entries(optimizers.Scalar)) rows.push(['SCALAR', name, value])
   for (const name of ['REGIONS', 'UNIT_BYTES', 'UNIT_FLOATS', 'REGION_SHIFT', 'NONE']) rows.push(['', name, memory[name]])
   for (const name of ['SCALARS', 'SCALAR_COUNT', 'FRAME_HEADER']) rows.push(['', name, frame[name]])
-  rows.push(['', 'SEQUENCE_FIELD_COUNT', frame.SEQUENCE_FIELDS.length], ['', 'RESULT_FIELDS', op.RESULT_FIELDS], ['', 'NORM_BLOCK', functions.NORM_BLOCK])
+  rows.push(['', 'SEQUENCE_FIELD_COUNT', frame.SEQUENCE_FIELDS.length], ['', 'RESULT_FIELDS', op.RESULT_FIELDS], ['', 'NORM_BLOCK', functions.NORM_BLOCK], ['', 'LN_SHIFT', functions.LN.shift])
   return rows
 }
 
@@ -50,6 +50,11 @@ function floats({ functions: f }) {
   ]
 }
 
+/** float64 constants: the shortest digits give the same value back. */
+function doubles({ functions: f }) {
+  return [['LN_LN2_HIGH', f.LN.ln2High], ['LN_LN2_LOW', f.LN.ln2Low], ...f.LN.L.map((c, i) => [`LN_L${i + 1}`, c])]
+}
+
 export function generate(modules, root) {
   const full = ([group, name]) => (group ? `${group}_${name}` : name)
   const cc = [`// ${HEAD}`, '#pragma once', '#include <cstdint>', '', 'namespace plan {']
@@ -62,6 +67,10 @@ export function generate(modules, root) {
     cc.push(`constexpr float ${name} = ${float(value)}f;`)
     as.push(`export const ${name}: f32 = ${float(value)}`)
   }
+  for (const [name, value] of doubles(modules)) {
+    cc.push(`constexpr double ${name} = ${value};`)
+    as.push(`export const ${name}: f64 = ${value}`)
+  }
   const list = opcodes(modules)
   cc.push('', '// Opcodes, and the place of each argument behind its opcode.')
   as.push('', '// Opcodes, and the place of each argument behind its opcode.')
@@ -69,7 +78,6 @@ export function generate(modules, root) {
     cc.push(`constexpr int32_t OP_${name} = ${code};`, `namespace ${name.toLowerCase()} {`)
     as.push(`export const OP_${name}: i32 = ${code}`)
     args.forEach((arg, i) => {
-      
       cc.push(`constexpr int32_t ${arg} = ${i};`)
       as.push(`export const ${name}_${arg}: i32 = ${i}`)
     })
