@@ -33,7 +33,7 @@ function integers({ operations: op, memory, frame, optimizers, functions }) {
 }
 
 function opcodes({ operations: op }) {
-  return op.operationNames.map((name) => ({ name, code: op.Opcode[name], args: op.OPERATIONS[name].map((a) => snake(a.replace('@', ''))) }))
+  return op.operationNames.map((name) => ({ name, code: op.Opcode[name], args: op.OPERATIONS[name].map((a) => a.replace('@', '')) }))
 }
 
 /** A float32 value, written so that a C++ or AssemblyScript compiler reads back exactly it. */
