@@ -1,0 +1,125 @@
+/*
+ * The reference's five regions, and what an operation sees of them: Context resolves addresses to views. In the float32 classes a region
+ * is one ArrayBuffer seen as float32, int32 and float64. The oracle keeps the three kinds apart, under the same addresses, so that what
+ * is called float32 elsewhere has 64 bits there.
+ */
+import { BpttError } from '../errors.js'
+import type { FrameView } from '../plan/frame.js'
+import { floatOffset, Region, regionOf, REGIONS, UNIT_BYTES } from '../plan/memory.js'
+import { Rows } from '../plan/operations.js'
+import type { Floats } from './arithmetic.js'
+
+interface Views {
+  floats: Floats
+  ints: Int32Array
+  doubles: Float64Array
+}
+
+function allocate(bytes: number, wide: boolean): Views {
+  if (wide) return { floats: new Float64Array(bytes / 4), ints: new Int32Array(bytes / 4), doubles: new Float64Array(bytes / 8) }
+  const buffer = new ArrayBuffer(bytes)
+  return { floats: new Float32Array(buffer), ints: new Int32Array(buffer), doubles: new Float64Array(buffer) }
+}
+
+export class Memory {
+  private readonly bytes: number[] = new Array(REGIONS).fill(0)
+  private regions: Views[]
+  /** Views made so far, by address. */
+  private readonly cache = { floats: new Map<number, Floats>(), ints: new Map<number, Int32Array>(), doubles: new Map<number, Float64Array>() }
+
+  /** @param wide the oracle's memory. */
+  constructor(private readonly wide: boolean) {
+    this.regions = this.bytes.map(() => allocate(0, wide))
+  }
+
+  /** Makes room, all or nothing. Content is kept, but for SCRATCH; new bytes are zero. Views from before are stale. */
+  grow(bytes: readonly number[]): void {
+    const wanted = this.bytes.map((now, r) => Math.max(now, Math.ceil((bytes[r] ?? 0) / UNIT_BYTES) * UNIT_BYTES))
+    if (wanted.every((size, r) => size === this.bytes[r])) return
+    let regions: Views[]
+    try {
+      regions = wanted.map((size, r) => (size === this.bytes[r] ? this.regions[r]! : allocate(size, this.wide)))
+    } catch (cause) {
+      throw new BpttError('ERR_OUT_OF_MEMORY', 'the memory for this network and batch could not be had', {
+        received: `${wanted.reduce((a, b) => a + b)} bytes`,
+        cause,
+      })
+    }
+    regions.forEach(({ floats, ints, doubles }, r) => {
+      const old = this.regions[r]!
+      if (old.floats === floats || r === Region.SCRATCH) return
+      floats.set(old.floats)
+      if (!this.wide) return
+      ints.set(old.ints)
+      doubles.set(old.doubles)
+    })
+    this.regions = regions
+    wanted.forEach((size, r) => (this.bytes[r] = size))
+    for (const views of Object.values(this.cache)) views.clear()
+  }
+
+  /** Gives everything back; a later grow() starts anew. */
+  free(): void {
+    this.bytes.fill(0)
+    this.regions = this.bytes.map(() => allocate(0, this.wide))
+    for (const views of Object.values(this.cache)) views.clear()
+  }
+
+  /** Everything from an address to the end of its region. */
+  floats(at: number): Floats {
+    let view = this.cache.floats.get(at)
+    if (!view) this.cache.floats.set(at, (view = this.regions[regionOf(at)]!.floats.subarray(floatOffset(at))))
+    return view
+  }
+  ints(at: number): Int32Array {
+    let view = this.cache.ints.get(at)
+    if (!view) this.cache.ints.set(at, (view = this.regions[regionOf(at)]!.ints.subarray(floatOffset(at))))
+    return view
+  }
+  doubles(at: number): Float64Array {
+    let view = this.cache.doubles.get(at)
+    if (!view) this.cache.doubles.set(at, (view = this.regions[regionOf(at)]!.doubles.subarray(floatOffset(at) / 2)))
+    return view
+  }
+
+  zero(at: number, floats: number): void {
+    this.floats(at).fill(0, 0, floats)
+    if (!this.wide) return
+    this.ints(at).fill(0, 0, floats)
+    this.doubles(at).fill(0, 0, floats / 2)
+  }
+  copy(to: number, from: number, floats: number): void {
+    this.floats(to).set(this.floats(from).subarray(0, floats))
+    if (!this.wide) return
+    this.ints(to).set(this.ints(from).subarray(0, floats))
+    this.doubles(to).set(this.doubles(from).subarray(0, floats / 2))
+  }
+}
+
+/** What an operation sees: memory, the frame in hand, and where results go. */
+export class Context {
+  constructor(
+    readonly memory: Memory,
+    readonly frame: FrameView,
+    /** The plan's. */
+    readonly constants: Float64Array,
+    /** [RESULT_FIELDS] of this frame. */
+    readonly result: Float64Array,
+  ) {}
+  floats(at: number) {
+    return this.memory.floats(at)
+  }
+  ints(at: number) {
+    return this.memory.ints(at)
+  }
+  doubles(at: number) {
+    return this.memory.doubles(at)
+  }
+  /** How many rows an operand has now. */
+  rows(kind: number) {
+    return kind === Rows.STEPS ? this.frame.R : this.frame.B
+  }
+}
+
+/** An operation of the plan: its arguments are those of plan/operations.ts, in order. */
+export type Operation = (c: Context, ...args: number[]) => void
