@@ -1,0 +1,20 @@
+/* What this package refuses to try, and why. Checked before anything is allocated; used for configurations and for model files alike. */
+
+export const LIMITS = {
+  /** Units of one layer's state: W alone is then 16 GiB at the limit, so WEIGHTS is what ends most attempts. */
+  STATE: 65_536,
+  LAYERS: 256,
+  /** Features, tokens, outputs: what float32 counts exactly, so that a token survives every array type. */
+  SIZE: 2 ** 24,
+  /** Weights, gradients and up to three moments each must share one region of 16 GiB (plan/memory.ts). */
+  WEIGHTS: 2 ** 29,
+  /** Labels of a network, in bytes of JSON: keeps the header of its model file inside HEADER_BYTES. */
+  LABEL_BYTES: 2 ** 20,
+  COUNT: 2 ** 31 - 1,
+  THREADS: 256,
+  /** Of a model file. */
+  FILE_BYTES: 2 ** 32,
+  HEADER_BYTES: 8 * 2 ** 20,
+  TENSORS: 4_096,
+  NAME_BYTES: 256,
+} as const
