@@ -64,7 +64,8 @@ export const OPERATIONS = {
   /**
    * Backpropagation through time of RECUR, steps descending: g_i = above_i + Σ_n d_{i+1}[n]·W[n, k] (n ascending, from above or +0);
    * d_i = g_i·f'(s_i), then |d| < 2⁻¹⁰⁰ becomes +0. above [R or B, S] may be d itself where kind is STEPS.
-   * g [R, S] and g0 [B, S] (g_0 = dL/ds_0), where given, receive the total gradients.
+   * g [R, S] and g0 [B, S] (g_0 = dL/ds_0), where given, receive the total gradients; g0 of a sequence without steps is what kind LAST
+   * has above it, else +0.
    */
   RECUR_BACK: ['@d', '@s', '@s0', '@above', 'aboveKind', '@W', '@pack', 'S', 'cell', '@g', '@g0'],
   /** dM[n, k] += Σ_rows dy[row, n]·x[row, k], rows descending (packed order), continuing from dM. */
