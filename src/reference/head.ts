@@ -29,7 +29,7 @@ export function heads(rounding: Rounding) {
       e[j] = exp(round(z[at + j]! - max))
       lanes[j % LANES] = round(lanes[j % LANES]! + e[j]!)
     }
-    for (let half = LANES / 2; half > 0; half /= 2) for (let l = 0; l < half; l++) lanes[l] = round(lanes[l]! + lanes[l + half]!)
+    for (let half = LANES / 2; half >= 1; half /= 2) for (let l = 0; l < half; l++) lanes[l] = round(lanes[l]! + lanes[l + half]!)
     return { best, max, sum: lanes[0]! }
   }
 

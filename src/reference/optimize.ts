@@ -15,7 +15,7 @@ const lanes = new Float64Array(8)
 function sumOfSquares(x: Floats, from: number, to: number): number {
   lanes.fill(0)
   for (let k = from; k < to; k++) lanes[(k - from) % 8]! += x[k]! * x[k]!
-  for (let half = 4; half > 0; half /= 2) for (let l = 0; l < half; l++) lanes[l]! += lanes[l + half]!
+  for (let half = 4; half >= 1; half /= 2) for (let l = 0; l < half; l++) lanes[l]! += lanes[l + half]!
   return lanes[0]!
 }
 
