@@ -90,6 +90,9 @@ export function flatOf(value: unknown, at: Path): Flat | undefined {
 
 export const isView = (flat: Flat): flat is View => ArrayBuffer.isView(flat)
 
+/** Whether its elements may have a fraction. */
+export const isFloat = (view: View) => kindOf(view)!.startsWith('Float')
+
 /** Elements of a flat list; read once, because a Proxy of an array may say something else each time. */
 export function countOf(flat: Flat, at: Path): number {
   const length: unknown = flat.length
@@ -147,7 +150,7 @@ export function copyNumbers(target: Float32Array | Int32Array, at: number, flat:
   if (isView(flat)) {
     // A getter of the user may have run since the view was made.
     if (start + n > flat.length) throw detached(path)
-    if (!whole || !(flat instanceof Float32Array || flat instanceof Float64Array)) {
+    if (!whole || !isFloat(flat)) {
       target.set(n === flat.length ? flat : flat.subarray(start, start + n), at)
       return
     }

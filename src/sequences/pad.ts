@@ -1,0 +1,106 @@
+/*
+ * padSequences: lists of different lengths to one rectangle, exactly as keras.utils.pad_sequences does it. For people who have code that
+ * expects padded arrays: this package itself never needs them. Exported to users; nothing else here uses it.
+ */
+import { BpttError, show } from '../errors.js'
+import type { Sequence, Tensor } from '../types.js'
+import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, shapeText } from './numbers.js'
+
+export interface PadOptions {
+  /** Steps of the result. Default: the longest sequence. */
+  maxlen?: number
+  /** Where the padding goes. Default 'pre'. */
+  padding?: 'pre' | 'post'
+  /** Which end of a longer sequence is dropped. Default 'pre'. */
+  truncating?: 'pre' | 'post'
+  /** Default 0. */
+  value?: number
+}
+
+interface Source {
+  readonly data: Flat
+  readonly steps: number
+  /** Features of a step; undefined for plain numbers. */
+  readonly features: number | undefined
+  readonly nested: boolean
+}
+
+/**
+ * [B, maxlen], or [B, maxlen, r] for sequences of vectors.
+ *
+ * @throws ERR_UNKNOWN_OPTION, ERR_INVALID_ARG, ERR_OUT_OF_RANGE for options; ERR_SHAPE_MISMATCH where steps differ in their features
+ */
+export function padSequences(xs: ArrayLike<Sequence>, options: PadOptions = {}): Tensor {
+  const list = flatOf(xs, () => 'xs')
+  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list of sequences', { at: 'xs', expected: 'an array of sequences', received: show(xs) })
+  const B = countOf(list, () => 'xs')
+  const sources = Array.from({ length: B }, (_, b) => sourceOf(list[b], `xs[${b}]`))
+  const { maxlen = sources.reduce((most, { steps }) => Math.max(most, steps), 0), padding, truncating, value } = readOptions(options)
+  // Empty lists do not say how many features they would have.
+  const features = sources.find(({ steps }) => steps > 0)?.features
+  const R = features ?? 1
+  const data = allocate(Float32Array, B * maxlen * R, () => 'xs').fill(value)
+  for (const [b, source] of sources.entries()) {
+    if (source.steps === 0) continue
+    if (source.features !== features)
+      throw new BpttError('ERR_SHAPE_MISMATCH', `has steps of ${stepText(source.features)}; those before have ${stepText(features)}`, { at: `xs[${b}]` })
+    const n = Math.min(source.steps, maxlen)
+    const from = truncating === 'pre' ? source.steps - n : 0
+    const to = (b * maxlen + (padding === 'pre' ? maxlen - n : 0)) * R
+    copySteps(source, R, from, data, to, n, `xs[${b}]`)
+  }
+  return { data, shape: features === undefined ? [B, maxlen] : [B, maxlen, R] }
+}
+
+const stepText = (features: number | undefined) => (features === undefined ? 'one number' : `${features} features`)
+
+function sourceOf(x: unknown, at: string): Source {
+  const data = flatOf(x, () => at)
+  if (data) {
+    const steps = countOf(data, () => at)
+    const first = flatOf(data[0], () => `${at}[0]`)
+    return { data, steps, features: first && countOf(first, () => `${at}[0]`), nested: first !== undefined }
+  }
+  const tensor = denseOf(x, () => at)
+  if (!tensor) throw new BpttError('ERR_INVALID_ARG', 'is not a sequence', { at, expected: 'an array, or { data, shape }', received: show(x) })
+  const { shape } = tensor
+  if (shape.length !== 1 && shape.length !== 2)
+    throw new BpttError('ERR_SHAPE_MISMATCH', 'is not the shape of one sequence', { at: `${at}.shape`, expected: '[T] or [T, r]', received: shapeText(shape) })
+  return { data: tensor.data, steps: shape[0]!, features: shape[1], nested: false }
+}
+
+function copySteps({ data, nested }: Source, R: number, from: number, target: Float32Array, to: number, n: number, at: string) {
+  if (!nested) copyNumbers(target, to, data, from * R, n * R, () => at)
+  else
+    for (let i = 0; i < n; i++) {
+      const path = () => `${at}[${from + i}]`
+      const step = flatOf(data[from + i], path)
+      const count = step && countOf(step, path)
+      if (!step || count !== R)
+        throw new BpttError('ERR_SHAPE_MISMATCH', `is not a step of ${R} features`, { at: path(), received: step ? `${count} features` : show(data[from + i]) })
+      copyNumbers(target, to + i * R, step, 0, R, path)
+    }
+  const end = to + n * R
+  for (let bad = firstBad(target, to, end, 0); bad >= 0; bad = firstBad(target, bad + 1, end, 0)) {
+    const step = from + Math.floor((bad - to) / R)
+    const feature = (bad - to) % R
+    const value = nested ? (data[step] as Flat)[feature] : data[step * R + feature]
+    // NaN is a reading that is missing: a network with missing: 'mask' can use it.
+    if (!Number.isNaN(value)) throw badNumber(value, `${at}[${step}]${R > 1 || nested ? `[${feature}]` : ''}`)
+  }
+}
+
+function readOptions(options: PadOptions) {
+  if (typeof options !== 'object' || options === null)
+    throw new BpttError('ERR_INVALID_ARG', 'are not options', { at: 'options', expected: '{ maxlen, padding, truncating, value }', received: show(options) })
+  const { maxlen, padding = 'pre', truncating = 'pre', value = 0, ...others } = options
+  for (const key of Object.keys(others))
+    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not an option of padSequences', { at: `options.${key}`, expected: 'maxlen, padding, truncating or value' })
+  if (maxlen !== undefined && !(typeof maxlen === 'number' && Number.isSafeInteger(maxlen) && maxlen >= 0))
+    throw new BpttError(typeof maxlen === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG', 'is not a length', { at: 'options.maxlen', expected: 'an integer of at least 0', received: show(maxlen) })
+  for (const [name, side] of [['padding', padding], ['truncating', truncating]] as const)
+    if (side !== 'pre' && side !== 'post')
+      throw new BpttError('ERR_INVALID_ARG', 'is not an end of a sequence', { at: `options.${name}`, expected: "'pre' or 'post'", received: show(side) })
+  if (typeof value !== 'number') throw badNumber(value, 'options.value')
+  return { maxlen, padding, truncating, value }
+}

@@ -1,0 +1,108 @@
+/*
+ * What users pass as states and as gradients that come from above, dense and checked: initialState of forward(), trainer().step() and
+ * gradients(); logits and states of backward().
+ */
+import { BpttError, show } from '../errors.js'
+import type { Network } from '../network/network.js'
+import type { Num, State } from '../types.js'
+import type { Upstream } from './data.js'
+import { allocate, badNumber, copyNumbers, countOf, type Dense, denseOf, firstBad, flatOf, shapeText } from './numbers.js'
+
+/**
+ * Initial states, [B, s_k] for each layer; undefined stays undefined (zero).
+ *
+ * @throws ERR_SHAPE_MISMATCH where layers, sequences or units are not those of the network and the data
+ */
+export function readInitialState(
+  network: Network,
+  value: State | ArrayLike<Num> | undefined,
+  B: number,
+  at = 'options.initialState',
+): Float32Array[] | undefined {
+  if (value === undefined) return undefined
+  const rows = flatOf(value, () => at)
+  if (rows) {
+    if (network.state.length > 1)
+      throw new BpttError('ERR_SHAPE_MISMATCH', `is an array; a network of ${network.state.length} layers has a state for each`, {
+        at,
+        hint: 'Pass { layers: [{ s: { data, shape } }, …] }, as finalState has it.',
+      })
+    return [nestedRows(rows, B, network.state[0]!, at)]
+  }
+  const layers = (value as { layers?: unknown } | null)?.layers
+  const list = flatOf(layers, () => `${at}.layers`)
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a state', { at, expected: '{ layers: [{ s }, …] }, or an array [B][s]', received: show(value) })
+  checkLayers(countOf(list, () => `${at}.layers`), network, `${at}.layers`)
+  return network.state.map((S, k) => {
+    const s: unknown = (list[k] as { s?: unknown } | null | undefined)?.s
+    return denseNumbers(s, [B, S], `${at}.layers[${k}].s`)
+  })
+}
+
+/** [B][s] */
+function nestedRows(rows: ArrayLike<unknown>, B: number, S: number, at: string): Float32Array {
+  const list = rows as readonly unknown[]
+  const count = countOf(list, () => at)
+  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} rows; there are ${B} sequences`, { at })
+  const target = allocate(Float32Array, B * S, () => at)
+  for (let b = 0; b < B; b++) {
+    const path = () => `${at}[${b}]`
+    const row = flatOf(list[b], path)
+    if (!row) throw new BpttError('ERR_INVALID_ARG', 'is not the state of a sequence', { at: path(), expected: `an array of ${S} numbers`, received: show(list[b]) })
+    const units = countOf(row, path)
+    if (units !== S) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${units} numbers; the state has ${S}`, { at: path() })
+    copyNumbers(target, b * S, row, 0, S, path)
+    const bad = firstBad(target, b * S, (b + 1) * S, 0)
+    if (bad >= 0) throw badNumber(row[bad - b * S], `${path()}[${bad - b * S}]`)
+  }
+  return target
+}
+
+/**
+ * Gradients of the user's own loss, for B sequences of at most T steps.
+ *
+ * @throws ERR_EMPTY where there is neither, ERR_SHAPE_MISMATCH, ERR_NONFINITE
+ */
+export function readUpstream(network: Network, value: unknown, B: number, T: number, at = 'upstream'): Upstream {
+  const { logits, states, ...others } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  for (const key of Object.keys(others))
+    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at: `${at}.${key}`, expected: 'logits or states' })
+  if (logits === undefined && states === undefined)
+    throw new BpttError('ERR_EMPTY', 'has no gradients', { at, expected: '{ logits }, { states } or both', received: show(value) })
+  const { output, readout, state } = network
+  return {
+    logits:
+      logits === undefined ? undefined : denseNumbers(logits, readout === 'last' ? [B, output.size] : [B, T, output.size], `${at}.logits`),
+    states: states === undefined ? undefined : upstreamStates(states, state, network, B, T, `${at}.states`),
+  }
+}
+
+function upstreamStates(states: unknown, sizes: readonly number[], network: Network, B: number, T: number, at: string): Float32Array[] {
+  const list = flatOf(states, () => at)
+  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list of tensors', { at, expected: 'an array with { data, shape } for each layer', received: show(states) })
+  checkLayers(countOf(list, () => at), network, at)
+  return sizes.map((S, k) => denseNumbers(list[k], [B, T, S], `${at}[${k}]`))
+}
+
+function checkLayers(count: number, { state }: Network, at: string) {
+  if (count !== state.length) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${layersText(count)}; the network has ${layersText(state.length)}`, { at })
+}
+
+const layersText = (count: number) => `${count} ${count === 1 ? 'layer' : 'layers'}`
+
+/** The numbers of a { data, shape } of exactly this shape, all finite. */
+function denseNumbers(value: unknown, shape: readonly number[], at: string): Float32Array {
+  const tensor = denseOf(value, () => at)
+  if (!tensor) throw new BpttError('ERR_INVALID_ARG', 'is not a tensor', { at, expected: `{ data, shape: ${shapeText(shape)} }`, received: show(value) })
+  if (!sameShape(tensor, shape))
+    throw new BpttError('ERR_SHAPE_MISMATCH', 'has another shape than the network and the data', { at: `${at}.shape`, expected: shapeText(shape), received: shapeText(tensor.shape) })
+  const size = shape.reduce((a, b) => a * b, 1)
+  const target = allocate(Float32Array, size, () => at)
+  copyNumbers(target, 0, tensor.data, 0, size, () => `${at}.data`)
+  const bad = firstBad(target, 0, size, 0)
+  if (bad >= 0) throw badNumber(tensor.data[bad], `${at}.data[${bad}]`)
+  return target
+}
+
+const sameShape = (tensor: Dense, shape: readonly number[]) => tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size)
