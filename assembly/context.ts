@@ -1,0 +1,106 @@
+// What an operation sees: the frame in hand, where results go, and how an argument becomes a pointer. Entered by the interpreter once a
+// frame, read by all kernels. One instance serves one engine, so plain module variables hold it. The layout of the first bytes of
+// memory stands here; the regions behind them are laid out by src/backends/wasm-memory.ts.
+import {
+  FRAME_B, FRAME_HEADER, FRAME_R, FRAME_SCALE, FRAME_T, NONE, REGION_SHIFT, RESULT_CLIP, RESULT_FIELDS, UNIT_BYTES, UNIT_FLOATS,
+} from './plan.gen'
+
+/** Base of each region, one word each. Nothing lies at 0: a pointer of 0 is an operand that is not there. */
+export const REGION_BASES: usize = 64
+/** 64 bytes to write to and forget: rows of a tile beyond the last. */
+export const SPARE: usize = 128
+/** A tile of at most 6 × 8 whose rows are not whole in memory. */
+export const EDGE: usize = 192
+/** A row of biases or zeros, then packed row chunks of weight gradients. */
+export const WORKSPACE: usize = 512
+export const WORKSPACE_BYTES: usize = 4 << 20
+
+export let T: i32 = 0
+export let B: i32 = 0
+export let R: i32 = 0
+export let scalars: usize = 0 // float32 [1 + SCALAR_COUNT]: SCALE, then the optimiser's
+export let active: usize = 0 // int32 [T]
+export let start: usize = 0 // int32 [T + 1]: packed row at which each step starts
+export let base: usize = 0 // int32 [B] …, as named in src/plan/frame.ts
+export let tbase: usize = 0
+export let last: usize = 0
+export let from: usize = 0
+export let init: usize = 0
+export let saved: usize = 0
+export let slot: usize = 0
+export let constants: usize = 0 // float64, the plan's
+export let result: usize = 0 // float64 [RESULT_FIELDS]
+
+/** Takes the frame at `frame`; room [T + 1] is where the starts of its steps are put. */
+export function enter(frame: usize, room: usize, planConstants: usize, results: usize): void {
+  B = int(frame, FRAME_B)
+  T = int(frame, FRAME_T)
+  R = int(frame, FRAME_R)
+  scalars = frame + (<usize>FRAME_SCALE << 2)
+  active = frame + (<usize>FRAME_HEADER << 2)
+  const sequences = <usize>B << 2
+  base = active + (<usize>T << 2)
+  tbase = base + sequences
+  last = tbase + sequences
+  from = last + sequences
+  init = from + sequences
+  saved = init + sequences
+  slot = saved + sequences
+  start = room
+  let row = 0
+  for (let i = 0; i < T; i++) {
+    store<i32>(room + (<usize>i << 2), row)
+    row += int(active, i)
+  }
+  store<i32>(room + (<usize>T << 2), row)
+  constants = planConstants
+  result = results
+  memory.fill(result, 0, <usize>RESULT_FIELDS << 3)
+  setResult(RESULT_CLIP, 1)
+}
+
+/** Element i of an int32 array. */
+export function int(array: usize, i: i32): i32 {
+  return load<i32>(array + (<usize>i << 2))
+}
+
+/** The address in argument `i` of an instruction as a pointer, 0 for NONE. */
+export function pointer(args: usize, i: i32): usize {
+  const at = int(args, i)
+  if (at == NONE) return 0
+  return load<usize>(REGION_BASES + (<usize>(at >>> REGION_SHIFT) << 2)) + <usize>(at & ((1 << REGION_SHIFT) - 1)) * UNIT_BYTES
+}
+
+/** Bytes from one row of `size` activations to the next. */
+export function stride(size: i32): usize {
+  return <usize>((size + UNIT_FLOATS - 1) & ~(UNIT_FLOATS - 1)) << 2
+}
+
+export function getResult(field: i32): f64 {
+  return load<f64>(result + (<usize>field << 3))
+}
+
+export function setResult(field: i32, value: f64): void {
+  store<f64>(result + (<usize>field << 3), value)
+}
+
+/** Imported: whether somebody asked for an end. */
+declare function stopped(): bool
+
+let unpolled: i64 = 0
+
+/** Counts multiplications towards the next poll. */
+export function spend(work: i64): void {
+  unpolled += work
+}
+
+/** Whether to give up. Leaves the module only about every 50 µs of work: a step of a small network is shorter than the call. */
+export function poll(): bool {
+  if (unpolled < 1 << 20) return false
+  return pollNow()
+}
+
+export function pollNow(): bool {
+  unpolled = 0
+  return stopped()
+}

@@ -1,0 +1,87 @@
+// The float32 functions on four lanes, and the float64 logarithm. Formulas and errors: docs/numerics.md; coefficients: src/plan/functions.ts.
+import {
+  CELL_RELU, CELL_SIGMOID, CELL_TANH, EXP_HIGH, EXP_LN2_HIGH, EXP_LN2_LOW, EXP_LOG2E, EXP_LOW, EXP_P0, EXP_P1, EXP_P2, EXP_P3, EXP_P4,
+  EXP_P5, LN_L1, LN_L2, LN_L3, LN_L4, LN_L5, LN_L6, LN_L7, LN_LN2_HIGH, LN_LN2_LOW, LN_SHIFT, ROUND, TANH_BOUND, TANH_P0, TANH_P1,
+  TANH_P2, TANH_P3, TANH_P4, TANH_P5, TANH_P6, TANH_Q0, TANH_Q1, TANH_Q2, TANH_Q3, TINY,
+} from './plan.gen'
+import { clamp, madd } from './simd'
+
+export function tanh(x: v128): v128 {
+  x = clamp(x, f32x4.splat(-TANH_BOUND), f32x4.splat(TANH_BOUND))
+  const y = f32x4.mul(x, x)
+  let p = f32x4.splat(TANH_P0)
+  p = madd(p, y, f32x4.splat(TANH_P1))
+  p = madd(p, y, f32x4.splat(TANH_P2))
+  p = madd(p, y, f32x4.splat(TANH_P3))
+  p = madd(p, y, f32x4.splat(TANH_P4))
+  p = madd(p, y, f32x4.splat(TANH_P5))
+  p = madd(p, y, f32x4.splat(TANH_P6))
+  let q = f32x4.splat(TANH_Q0)
+  q = madd(q, y, f32x4.splat(TANH_Q1))
+  q = madd(q, y, f32x4.splat(TANH_Q2))
+  q = madd(q, y, f32x4.splat(TANH_Q3))
+  return f32x4.div(f32x4.mul(x, p), q)
+}
+
+export function sigmoid(x: v128): v128 {
+  const half = f32x4.splat(0.5)
+  return madd(half, tanh(f32x4.mul(half, x)), half)
+}
+
+export function relu(x: v128): v128 {
+  return v128.andnot(x, f32x4.lt(x, f32x4.splat(0)))
+}
+
+export function exp(x: v128): v128 {
+  const nan = f32x4.ne(x, x)
+  const given = x
+  x = clamp(x, f32x4.splat(EXP_LOW), f32x4.splat(EXP_HIGH))
+  const round = f32x4.splat(ROUND)
+  const t = madd(x, f32x4.splat(EXP_LOG2E), round)
+  const n = f32x4.sub(t, round)
+  let f = madd(n, f32x4.splat(-EXP_LN2_HIGH), x)
+  f = madd(n, f32x4.splat(-EXP_LN2_LOW), f)
+  let p = f32x4.splat(EXP_P0)
+  p = madd(p, f, f32x4.splat(EXP_P1))
+  p = madd(p, f, f32x4.splat(EXP_P2))
+  p = madd(p, f, f32x4.splat(EXP_P3))
+  p = madd(p, f, f32x4.splat(EXP_P4))
+  p = madd(p, f, f32x4.splat(EXP_P5))
+  p = f32x4.add(madd(p, f32x4.mul(f, f), f), f32x4.splat(1))
+  return v128.bitselect(given, i32x4.add(p, i32x4.shl(t, 23)), nan)
+}
+
+/** Anything but a positive normal number comes back as it is. */
+export function ln(x: f64): f64 {
+  const bits = reinterpret<u64>(x)
+  const high = <i32>(bits >> 32)
+  if (high < 0x00100000 || high >= 0x7ff00000) return x
+  const mantissa = high & 0xfffff
+  const carry = (mantissa + LN_SHIFT) & 0x100000
+  const k = <f64>((high >> 20) - 1023 + (carry >> 20))
+  const f = reinterpret<f64>((<u64>(mantissa | (carry ^ 0x3ff00000)) << 32) | (bits & 0xffffffff)) - 1.0
+  const s = f / (2.0 + f)
+  const z = s * s
+  const w = z * z
+  const t1 = w * (LN_L2 + w * (LN_L4 + w * LN_L6))
+  const t2 = z * (LN_L1 + w * (LN_L3 + w * (LN_L5 + w * LN_L7)))
+  const h = 0.5 * f * f
+  return k * LN_LN2_HIGH - (h - (s * (h + (t2 + t1)) + k * LN_LN2_LOW) - f)
+}
+
+/** f(x) of a recurrent layer. */
+export function activate(x: v128, cell: i32): v128 {
+  if (cell == CELL_TANH) return tanh(x)
+  if (cell == CELL_RELU) return relu(x)
+  if (cell == CELL_SIGMOID) return sigmoid(x)
+  return x
+}
+
+/** g·f'(x) from the state s = f(x), with vanished elements set to +0. */
+export function derivative(g: v128, s: v128, cell: i32): v128 {
+  const one = f32x4.splat(1)
+  if (cell == CELL_TANH) g = f32x4.mul(g, madd(f32x4.neg(s), s, one))
+  else if (cell == CELL_RELU) g = v128.and(g, f32x4.gt(s, f32x4.splat(0)))
+  else if (cell == CELL_SIGMOID) g = f32x4.mul(g, f32x4.mul(s, f32x4.sub(one, s)))
+  return v128.andnot(g, f32x4.lt(f32x4.abs(g), f32x4.splat(TINY)))
+}

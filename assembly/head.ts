@@ -1,0 +1,187 @@
+// From states to outputs and losses: LAST, LOSS, SUM_LOSS, ACTIVATE. Shapes: src/plan/operations.ts; formulas: docs/numerics.md.
+// Letters: N outputs, z logits, y targets, w weights, o outputs; q a sequence, i a step, j an output.
+import { active, B, EDGE, from, int, last, pointer, scalars, setResult, start, stride, T, tbase } from './context'
+import { exp, ln, sigmoid } from './functions'
+import { copyRow, zeroRow } from './move'
+import {
+  ACTIVATE_head, ACTIVATE_N, ACTIVATE_o, ACTIVATE_rows, ACTIVATE_z, HEAD_SIGMOID, HEAD_SOFTMAX, LAST_dst, LAST_s, LAST_S, LAST_s0, LOSS_dz,
+  LOSS_head, LOSS_N, LOSS_rowLoss, LOSS_rows, LOSS_targets, LOSS_weights, LOSS_z, RESULT_LOSS, RESULT_SCORE, ROWS_BATCH, SUM_LOSS_rowLoss,
+  SUM_LOSS_rows,
+} from './plan.gen'
+import { rowsOf } from './project'
+import { laneMask, loadPart } from './simd'
+
+export function LAST(args: usize): void {
+  let dst = pointer(args, LAST_dst)
+  const s0 = pointer(args, LAST_s0)
+  const s = pointer(args, LAST_s)
+  const row = stride(int(args, LAST_S))
+  for (let q = 0; q < B; q++, dst += row) {
+    const at = int(last, q)
+    copyRow(dst, at < 0 ? s0 + <usize>q * row : s + <usize>at * row, row)
+  }
+}
+
+function maximum(z: usize, N: i32): f32 {
+  let m = v128.load32_splat(z)
+  for (let j = 0; j < N; j += 4, z += 16) {
+    const x = v128.load(z)
+    m = v128.bitselect(x, m, v128.and(f32x4.gt(x, m), laneMask(N - j)))
+  }
+  const a = larger(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1))
+  return larger(a, larger(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)))
+}
+
+function larger(a: f32, b: f32): f32 {
+  return b > a ? b : a
+}
+
+/** out[j] = exp(z_j − m) where out is given (it may be z). @returns their sum over 16 lanes. */
+function exponentials(out: usize, z: usize, N: i32, m: f32): f32 {
+  const max = f32x4.splat(m)
+  zeroRow(EDGE, 64)
+  for (let j = 0; j < N; j += 4) {
+    const e = exp(f32x4.sub(v128.load(z + (<usize>j << 2)), max))
+    const lanes = EDGE + (<usize>(j & 12) << 2)
+    v128.store(lanes, f32x4.add(v128.load(lanes), v128.and(e, laneMask(N - j))))
+    if (out) v128.store(out + (<usize>j << 2), e)
+  }
+  const low = f32x4.add(v128.load(EDGE), v128.load(EDGE, 32))
+  const four = f32x4.add(low, f32x4.add(v128.load(EDGE, 16), v128.load(EDGE, 48)))
+  const a = f32x4.extract_lane(four, 0) + f32x4.extract_lane(four, 2)
+  return a + (f32x4.extract_lane(four, 1) + f32x4.extract_lane(four, 3))
+}
+
+/** What one row adds, left by the functions below. */
+let loss: f64 = 0
+let score: f64 = 0
+
+/** z, dz: [N]; y: the class; w: the row's weight, not 0. */
+function softmaxLoss(dz: usize, z: usize, y: i32, w: f32, scale: f32, N: i32): void {
+  const m = maximum(z, N)
+  let best = 0
+  while (best < N - 1 && load<f32>(z + (<usize>best << 2)) != m) best++
+  if (m != m) best = 0 // the first logit is NaN
+  const own = load<f32>(z + (<usize>y << 2))
+  const sum = exponentials(dz, z, N, m)
+  loss = <f64>w * (<f64>m + ln(<f64>sum) - <f64>own)
+  score = best == y ? 1 : 0
+  if (!dz) return
+  const g = w * scale
+  const owned = dz + (<usize>y << 2)
+  const p = load<f32>(owned) / sum
+  for (let j = 0; j < N; j += 4) {
+    const at = dz + (<usize>j << 2)
+    v128.store(at, f32x4.mul(f32x4.div(v128.load(at), f32x4.splat(sum)), f32x4.splat(g)))
+  }
+  store<f32>(owned, (p - 1) * g)
+}
+
+/** z, dz, y, w: [N]. Outputs of weight 0 add nothing. */
+function sigmoidLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32): void {
+  loss = 0
+  score = 0
+  for (let j = 0; j < N; j += 4, z += 16, y += 16, w += 16) {
+    const zs = v128.load(z)
+    v128.store(EDGE, exp(f32x4.neg(f32x4.abs(zs))))
+    for (let l: usize = 0; l < <usize>min(4, N - j) << 2; l += 4) {
+      const wj = load<f32>(w + l)
+      if (wj == 0) continue
+      const zj = load<f32>(z + l)
+      const yj = load<f32>(y + l)
+      const positive = zj > 0 ? <f64>zj : 0
+      loss += <f64>wj * (positive - <f64>zj * <f64>yj + ln(1 + <f64>load<f32>(EDGE + l)))
+      if (zj >= 0 == yj >= 0.5) score += 1
+    }
+    if (dz) v128.store(dz + (<usize>j << 2), weighted(f32x4.sub(sigmoid(zs), loadPart(y, N - j)), loadPart(w, N - j), scale))
+  }
+}
+
+/** z, dz, y, w: [N]. Outputs of weight 0 add nothing. */
+function linearLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32): void {
+  loss = 0
+  score = 0
+  for (let j = 0; j < N; j += 4, z += 16, y += 16, w += 16) {
+    const d = f32x4.sub(v128.load(z), loadPart(y, N - j))
+    v128.store(EDGE, d)
+    for (let l: usize = 0; l < <usize>min(4, N - j) << 2; l += 4) {
+      const wj = <f64>load<f32>(w + l)
+      if (wj == 0) continue
+      const dj = <f64>load<f32>(EDGE + l)
+      loss += wj * dj * dj
+      score += dj * dj
+    }
+    if (dz) v128.store(dz + (<usize>j << 2), weighted(d, loadPart(w, N - j), scale))
+  }
+}
+
+/** d·(w·scale), +0 where w = 0. */
+function weighted(d: v128, w: v128, scale: f32): v128 {
+  return v128.and(f32x4.mul(d, f32x4.mul(w, f32x4.splat(scale))), f32x4.ne(w, f32x4.splat(0)))
+}
+
+export function LOSS(args: usize): void {
+  if (int(args, LOSS_rows) == ROWS_BATCH) {
+    for (let q = 0; q < B; q++) lossOfRow(args, q, int(tbase, q), true)
+  } else {
+    for (let i = 0; i < T; i++) {
+      const rows = int(active, i)
+      for (let q = 0; q < rows; q++) lossOfRow(args, int(start, i) + q, int(tbase, q) + i, i >= int(from, q))
+    }
+  }
+}
+
+/** Row `row` of z against row `target` of the targets and weights. */
+function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
+  const N = int(args, LOSS_N)
+  const head = int(args, LOSS_head)
+  const z = pointer(args, LOSS_z) + <usize>row * stride(N)
+  let dz = pointer(args, LOSS_dz)
+  if (dz) dz += <usize>row * stride(N)
+  const targets = pointer(args, LOSS_targets)
+  const weights = pointer(args, LOSS_weights)
+  const scale = load<f32>(scalars)
+  if (head == HEAD_SOFTMAX) {
+    const w = counts ? load<f32>(weights + (<usize>target << 2)) : 0
+    counts = w != 0
+    if (counts) softmaxLoss(dz, z, int(targets, target), w, scale, N)
+  } else if (counts) {
+    const at = <usize>target * (<usize>N << 2)
+    if (head == HEAD_SIGMOID) sigmoidLoss(dz, z, targets + at, weights + at, scale, N)
+    else linearLoss(dz, z, targets + at, weights + at, scale, N)
+  }
+  if (!counts) {
+    loss = 0
+    score = 0
+    if (dz) zeroRow(dz, stride(N))
+  }
+  const out = pointer(args, LOSS_rowLoss) + (<usize>row << 4)
+  store<f64>(out, loss)
+  store<f64>(out, score, 8)
+}
+
+export function SUM_LOSS(args: usize): void {
+  const rowLoss = pointer(args, SUM_LOSS_rowLoss)
+  const rows = rowsOf(int(args, SUM_LOSS_rows))
+  let sum = f64x2.splat(0)
+  for (let row = 0; row < rows; row++) sum = f64x2.add(sum, v128.load(rowLoss + (<usize>row << 4)))
+  setResult(RESULT_LOSS, f64x2.extract_lane(sum, 0))
+  setResult(RESULT_SCORE, f64x2.extract_lane(sum, 1))
+}
+
+export function ACTIVATE(args: usize): void {
+  let o = pointer(args, ACTIVATE_o)
+  let z = pointer(args, ACTIVATE_z)
+  const N = int(args, ACTIVATE_N)
+  const head = int(args, ACTIVATE_head)
+  const row = stride(N)
+  const end = z + <usize>rowsOf(int(args, ACTIVATE_rows)) * row
+  for (; z < end; z += row, o += row) {
+    if (head == HEAD_SOFTMAX) {
+      const sum = f32x4.splat(exponentials(o, z, N, maximum(z, N)))
+      for (let j: usize = 0; j < <usize>N << 2; j += 16) v128.store(o + j, f32x4.div(v128.load(o + j), sum))
+    } else if (head == HEAD_SIGMOID) {
+      for (let j: usize = 0; j < <usize>N << 2; j += 16) v128.store(o + j, sigmoid(v128.load(z + j)))
+    } else if (o != z) copyRow(o, z, row)
+  }
+}

@@ -1,0 +1,64 @@
+// Operations that only move rows: ZERO, COPY, FETCH, STATE_IN, STATE_OUT. Shapes: src/plan/operations.ts.
+import { active, B, base, init, int, pointer, saved, slot, start, stride, T } from './context'
+import {
+  COPY_dst, COPY_src, COPY_units, FETCH_data, FETCH_dst, FETCH_K, STATE_IN_carry, STATE_IN_dst, STATE_IN_S, STATE_OUT_carry, STATE_OUT_s,
+  STATE_OUT_S, STATE_OUT_s0, UNIT_BYTES, ZERO_dst, ZERO_units,
+} from './plan.gen'
+import { loadPart } from './simd'
+
+/** dst = src, `bytes` a multiple of 64. For the short rows of small networks a loop beats memory.copy, which leaves the module. */
+export function copyRow(dst: usize, src: usize, bytes: usize): void {
+  for (const end = src + bytes; src < end; src += 16, dst += 16) v128.store(dst, v128.load(src))
+}
+
+export function zeroRow(dst: usize, bytes: usize): void {
+  for (const end = dst + bytes; dst < end; dst += 16) v128.store(dst, i32x4.splat(0))
+}
+
+export function ZERO(args: usize): void {
+  memory.fill(pointer(args, ZERO_dst), 0, <usize>int(args, ZERO_units) * UNIT_BYTES)
+}
+
+export function COPY(args: usize): void {
+  memory.copy(pointer(args, COPY_dst), pointer(args, COPY_src), <usize>int(args, COPY_units) * UNIT_BYTES)
+}
+
+export function FETCH(args: usize): void {
+  let dst = pointer(args, FETCH_dst)
+  const data = pointer(args, FETCH_data)
+  const K = int(args, FETCH_K)
+  const row = stride(K)
+  for (let i = 0; i < T; i++) {
+    const rows = int(active, i)
+    for (let q = 0; q < rows; q++, dst += row) {
+      const src = data + <usize>(int(base, q) + i) * (<usize>K << 2)
+      let k = 0
+      for (; k < K; k += 4) v128.store(dst + (<usize>k << 2), loadPart(src + (<usize>k << 2), K - k))
+      zeroRow(dst + (<usize>k << 2), row - (<usize>k << 2))
+    }
+  }
+}
+
+export function STATE_IN(args: usize): void {
+  let dst = pointer(args, STATE_IN_dst)
+  const carry = pointer(args, STATE_IN_carry)
+  const row = stride(int(args, STATE_IN_S))
+  for (let q = 0; q < B; q++, dst += row) {
+    const from = int(init, q)
+    if (from < 0) zeroRow(dst, row)
+    else copyRow(dst, carry + <usize>from * row, row)
+  }
+}
+
+export function STATE_OUT(args: usize): void {
+  const carry = pointer(args, STATE_OUT_carry)
+  const s0 = pointer(args, STATE_OUT_s0)
+  const s = pointer(args, STATE_OUT_s)
+  const row = stride(int(args, STATE_OUT_S))
+  for (let q = 0; q < B; q++) {
+    const to = int(slot, q)
+    if (to < 0) continue
+    const at = int(saved, q)
+    copyRow(carry + <usize>to * row, at < 0 ? s0 + <usize>q * row : s + <usize>at * row, row)
+  }
+}
