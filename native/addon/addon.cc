@@ -1,0 +1,414 @@
+// The functions that src/backends/native.ts calls, and what each environment (the main thread, every Worker) keeps: unpacks arguments,
+// hands over to engine.h and runner.h, settles promises. No arithmetic and no rules about plans here.
+//
+//   describe(isa, portable)           → { isa, arithmetic }
+//   availableThreads()                → processors worth using
+//   createEngine(isa, portable, threads) → handle
+//   run(handle, …job)                 → seconds       on this thread
+//   submit(handle, …job)              → Promise of seconds, by the runner
+//   prepare(handle, bytes, planId, code, constants, frame, inputAt, input, outputAt, output) → function ()
+//   stop(handle), dispose(handle)
+//
+// …job: bytes Float64Array [REGIONS], planId, code Int32Array, constants Float64Array, frames Int32Array, count,
+// at Int32Array of addresses, writes[] typed arrays, outputs[]: results Float64Array [count · RESULT_FIELDS], then one array for each read;
+// `at` belongs to the writes, then to the reads.
+#include <list>
+#include <new>
+
+#include "arguments.h"
+#include "dispatch.h"
+#include "engine.h"
+#include "runner.h"
+
+namespace bptt {
+namespace {
+
+constexpr napi_type_tag ENGINE_TAG = {0x6270747400000001, 0x9d1c54e07f3a4b62};
+
+// An engine as JavaScript holds it, with the memory that the garbage collector has been told of.
+struct Handle {
+  std::shared_ptr<Engine> engine;
+  int64_t reported = 0;
+
+  void report(napi_env env) {
+    int64_t ignored = 0;
+    const int64_t now = engine->bytes();
+    if (now != reported) napi_adjust_external_memory(env, now - reported, &ignored);
+    reported = now;
+  }
+};
+
+// A job on its way: what to fill and whom to tell when it is done.
+struct Pending {
+  std::unique_ptr<Job> job;
+  napi_deferred deferred = nullptr;
+  napi_ref outputs = nullptr;
+  std::shared_ptr<Handle> handle;
+};
+
+// One environment's own state; nothing here is shared between threads but what the runner locks.
+struct Instance {
+  std::unique_ptr<Runner> runner;
+  napi_threadsafe_function completion = nullptr;
+  std::list<Pending> pending;
+};
+
+napi_value error_of(napi_env env, const Fault &fault) {
+  napi_value code = nullptr, text = nullptr, error = nullptr;
+  napi_create_string_utf8(env, fault.code, NAPI_AUTO_LENGTH, &code);
+  napi_create_string_utf8(env, fault.text.c_str(), fault.text.size(), &text);
+  napi_create_error(env, code, text, &error);
+  return error;
+}
+
+// Runs `body` and turns a failure into a pending JavaScript exception. A JavaScript exception that is pending already stays.
+template <typename Body>
+napi_value guarded(napi_env env, Body body) noexcept {
+  Fault fault{"ERR_INTERNAL", ""};
+  try {
+    return body();
+  } catch (const Fault &caught) {
+    fault = caught;
+  } catch (const std::bad_alloc &) {
+    fault = {"ERR_OUT_OF_MEMORY", "memory could not be had"};
+  } catch (const std::exception &caught) {
+    fault = {"ERR_INTERNAL", caught.what()};
+  }
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (!pending) napi_throw(env, error_of(env, fault));
+  return nullptr;
+}
+
+template <size_t N>
+std::array<napi_value, N> arguments_of(napi_env env, napi_callback_info info) {
+  std::array<napi_value, N> values;
+  size_t count = N;
+  napi_get_cb_info(env, info, &count, values.data(), nullptr, nullptr);  // those not given are undefined
+  return values;
+}
+
+std::string string_of(napi_env env, napi_value value, const char *name) {
+  char text[64];
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, text, sizeof text, &length) != napi_ok)
+    fail("ERR_INVALID_ARG", "%s is no string", name);
+  return {text, length};
+}
+
+bool boolean_of(napi_env env, napi_value value, const char *name) {
+  bool result = false;
+  if (napi_get_value_bool(env, value, &result) != napi_ok) fail("ERR_INVALID_ARG", "%s is no boolean", name);
+  return result;
+}
+
+std::shared_ptr<Handle> handle_of(napi_env env, napi_value value) {
+  bool ours = false;
+  void *data = nullptr;
+  if (type_of(env, value) != napi_object || napi_check_object_type_tag(env, value, &ENGINE_TAG, &ours) != napi_ok || !ours ||
+      napi_unwrap(env, value, &data) != napi_ok)
+    fail("ERR_INVALID_ARG", "the first argument is no engine");
+  return *static_cast<std::shared_ptr<Handle> *>(data);
+}
+
+Instance &instance_of(napi_env env) {
+  void *data = nullptr;
+  napi_get_instance_data(env, &data);
+  return *static_cast<Instance *>(data);
+}
+
+RegionSizes sizes_of(napi_env env, napi_value value) {
+  const std::span<double> bytes = span_of<double>(env, value, "bytes");
+  if (bytes.size() != plan::REGIONS) fail("ERR_INTERNAL", "bytes: %zu regions", bytes.size());
+  RegionSizes sizes;
+  for (size_t r = 0; r < bytes.size(); r++) {
+    const double size = bytes[r];
+    if (!(size >= 0 && size < 0x1p53)) fail("ERR_INTERNAL", "bytes[%zu] is no size", r);
+    sizes[r] = static_cast<int64_t>(size);
+  }
+  return sizes;
+}
+
+// The arguments behind the handle, of run() and submit(). The request borrows: use it before JavaScript runs again.
+Request request_of(napi_env env, const napi_value *arguments) {
+  const std::vector<napi_value> writes = list_of(env, arguments[7], "writes"), outputs = list_of(env, arguments[8], "outputs");
+  Request request;
+  request.bytes = sizes_of(env, arguments[0]);
+  request.plan = static_cast<int32_t>(integer_of(env, arguments[1], INT32_MIN, INT32_MAX, "planId"));
+  request.count = integer_of(env, arguments[5], 0, INT32_MAX, "count");
+  request.code = span_of<int32_t>(env, arguments[2], "code");
+  request.constants = span_of<double>(env, arguments[3], "constants");
+  request.frames = span_of<int32_t>(env, arguments[4], "frames");
+  const std::span<int32_t> at = span_of<int32_t>(env, arguments[6], "at");
+  if (outputs.empty() || at.size() != writes.size() + outputs.size() - 1)
+    fail("ERR_INTERNAL", "%zu addresses for %zu writes and %zu outputs", at.size(), writes.size(), outputs.size());
+  if (span_of<double>(env, outputs[0], "results").size() != static_cast<size_t>(request.count) * plan::RESULT_FIELDS)
+    fail("ERR_INTERNAL", "results: wrong length for %lld frames", static_cast<long long>(request.count));
+  const int32_t *next = at.data();
+  for (const napi_value value : writes) {
+    const View view = view_of(env, value, "writes[…].data");
+    request.writes.push_back({{*next++, view.bytes()}, view.data});
+  }
+  for (size_t i = 1; i < outputs.size(); i++) request.reads.push_back({*next++, view_of(env, outputs[i], "outputs").bytes()});
+  return request;
+}
+
+// Results and reads into their arrays, which are looked at anew.
+void deliver(napi_env env, napi_value outputs, const Job &job) {
+  const std::vector<napi_value> list = list_of(env, outputs, "outputs");
+  if (list.size() != job.reads.size() + 1) fail("ERR_DETACHED", "the list of outputs has changed");
+  const std::span<double> results = span_of<double>(env, list[0], "results");
+  if (results.size() != job.results.size()) fail("ERR_DETACHED", "the results were resized");
+  std::copy(job.results.begin(), job.results.end(), results.begin());
+  for (size_t i = 0; i < job.reads.size(); i++) {
+    const View view = view_of(env, list[i + 1], "outputs");
+    if (view.bytes() != job.reads[i].bytes) fail("ERR_DETACHED", "an output was resized");
+    job.engine->copy_out(job.reads[i], view.data);
+  }
+}
+
+napi_value describe(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto a = arguments_of<2>(env, info);
+    const Kernels &kernels = select_kernels(string_of(env, a[0], "isa"), boolean_of(env, a[1], "portable"));
+    Napi::Object description = Napi::Object::New(env);
+    description.Set("isa", kernels.isa);
+    description.Set("arithmetic", kernels.arithmetic);
+    return static_cast<napi_value>(description);
+  });
+}
+
+napi_value available(napi_env env, napi_callback_info) {
+  return guarded(env, [&] { return static_cast<napi_value>(Napi::Number::New(env, available_threads())); });
+}
+
+napi_value create_engine(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto a = arguments_of<3>(env, info);
+    const Kernels &kernels = select_kernels(string_of(env, a[0], "isa"), boolean_of(env, a[1], "portable"));
+    const int threads = static_cast<int>(integer_of(env, a[2], 1, MAX_THREADS, "threads"));
+    auto handle = std::make_unique<std::shared_ptr<Handle>>(
+        std::make_shared<Handle>(Handle{std::make_shared<Engine>(kernels, threads)}));
+    const auto finalize = [](napi_env env, void *data, void *) {
+      const std::unique_ptr<std::shared_ptr<Handle>> handle(static_cast<std::shared_ptr<Handle> *>(data));
+      (*handle)->engine->dispose();
+      (*handle)->report(env);
+    };
+    napi_value object = nullptr;
+    if (napi_create_object(env, &object) != napi_ok || napi_type_tag_object(env, object, &ENGINE_TAG) != napi_ok ||
+        napi_wrap(env, object, handle.get(), finalize, nullptr, nullptr) != napi_ok)
+      fail("ERR_INTERNAL", "the engine's handle could not be made");
+    handle.release();
+    return object;
+  });
+}
+
+napi_value run(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto a = arguments_of<10>(env, info);
+    const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
+    const std::unique_ptr<Job> job = handle->engine->begin(request_of(env, a.data() + 1));
+    job->run();
+    handle->engine->finish(*job);
+    handle->report(env);
+    deliver(env, a[9], *job);
+    return static_cast<napi_value>(Napi::Number::New(env, job->seconds));
+  });
+}
+
+// The end of a submitted job, on the JavaScript thread. Failures to reach JavaScript are ignored: the environment is going down then.
+void settle(napi_env env, Instance &instance, Pending &pending) noexcept {
+  std::optional<Fault> fault;
+  napi_value value = nullptr;
+  try {
+    napi_get_reference_value(env, pending.outputs, &value);
+    std::optional<Fault> undelivered;
+    try {
+      if (!pending.job->fault) deliver(env, value, *pending.job);
+    } catch (const Fault &caught) {
+      undelivered = caught;
+    }
+    pending.handle->engine->finish(*pending.job);
+    if (undelivered) throw *undelivered;
+  } catch (const Fault &caught) {
+    fault = caught;
+  } catch (const std::exception &caught) {
+    fault = Fault{"ERR_OUT_OF_MEMORY", caught.what()};
+  }
+  pending.handle->report(env);
+  napi_delete_reference(env, pending.outputs);
+  if (fault) {
+    napi_reject_deferred(env, pending.deferred, error_of(env, *fault));
+  } else {
+    napi_create_double(env, pending.job->seconds, &value);
+    napi_resolve_deferred(env, pending.deferred, value);
+  }
+  instance.pending.remove_if([&](const Pending &other) { return &other == &pending; });
+}
+
+void completed(napi_env env, napi_value, void *context, void *data) {
+  if (!env) return;  // the environment is gone, and has taken its jobs with it
+  auto *const instance = static_cast<Instance *>(context);
+  for (Pending &pending : instance->pending) {
+    if (pending.job.get() != data) continue;
+    settle(env, *instance, pending);
+    break;
+  }
+  // Only jobs in flight keep the process alive.
+  if (instance->pending.empty()) napi_unref_threadsafe_function(env, instance->completion);
+}
+
+void start_runner(napi_env env, Instance &instance) {
+  if (instance.runner) return;
+  napi_value name = nullptr;
+  napi_create_string_utf8(env, "bptt", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, &instance, completed,
+                                      &instance.completion) != napi_ok)
+    fail("ERR_INTERNAL", "a thread-safe function could not be made");
+  napi_unref_threadsafe_function(env, instance.completion);
+  instance.runner = std::make_unique<Runner>([&instance](Job *job) {
+    napi_call_threadsafe_function(instance.completion, job, napi_tsfn_nonblocking);
+  });
+  // Hooks run in reverse order: this one stops and joins before the thread-safe function's own, which was added above.
+  const auto stop = [](void *data) {
+    auto *const instance = static_cast<Instance *>(data);
+    instance->runner.reset();
+    napi_release_threadsafe_function(instance->completion, napi_tsfn_abort);
+  };
+  napi_add_env_cleanup_hook(env, stop, &instance);
+}
+
+napi_value submit(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto a = arguments_of<10>(env, info);
+    const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
+    Instance &instance = instance_of(env);
+    start_runner(env, instance);
+    Pending &pending = instance.pending.emplace_back();
+    napi_value promise = nullptr;
+    try {
+      if (napi_create_reference(env, a[9], 1, &pending.outputs) != napi_ok) fail("ERR_INVALID_ARG", "outputs is no array");
+      pending.handle = handle;
+      pending.job = handle->engine->begin(request_of(env, a.data() + 1));
+    } catch (...) {
+      if (pending.outputs) napi_delete_reference(env, pending.outputs);
+      instance.pending.pop_back();
+      throw;
+    }
+    napi_create_promise(env, &pending.deferred, &promise);
+    handle->report(env);
+    if (instance.pending.size() == 1) napi_ref_threadsafe_function(env, instance.completion);
+    if (!instance.runner->submit(pending.job.get())) {
+      pending.job->run();
+      napi_call_threadsafe_function(instance.completion, pending.job.get(), napi_tsfn_nonblocking);
+    }
+    return promise;
+  });
+}
+
+// A prepared step and the two arrays that it lives between.
+struct Prepared {
+  std::unique_ptr<Step> step;
+  napi_ref input = nullptr, output = nullptr;
+  napi_typedarray_type kind;  // of the input
+};
+
+// The hot call of a stream: no arguments, no allocation. The arrays are looked at anew each time: they are the user's to detach.
+napi_value run_step(napi_env env, napi_callback_info info) {
+  void *data = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  const auto &prepared = *static_cast<const Prepared *>(data);
+  return guarded(env, [&]() -> napi_value {
+    const auto look = [env](napi_ref reference, napi_typedarray_type kind, int64_t bytes) {
+      napi_value array = nullptr;
+      napi_typedarray_type type = napi_int8_array;
+      size_t length = 0;
+      void *data = nullptr;
+      napi_get_reference_value(env, reference, &array);
+      if (napi_get_typedarray_info(env, array, &type, &length, &data, nullptr, nullptr) != napi_ok || type != kind ||
+          static_cast<int64_t>(length) * 4 != bytes)
+        fail("ERR_DETACHED", "an array of this stream was transferred or resized");
+      return data;
+    };
+    const void *const input = look(prepared.input, prepared.kind, prepared.step->input.bytes);
+    void *const output = look(prepared.output, napi_float32_array, prepared.step->output.bytes);
+    prepared.step->run(input, output);
+    return nullptr;
+  });
+}
+
+napi_value prepare(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto a = arguments_of<10>(env, info);
+    const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
+    auto prepared = std::make_unique<Prepared>();
+    const View input = view_of(env, a[7], "input");
+    if (input.type == napi_float64_array) fail("ERR_INVALID_ARG", "input is a typed array of another kind");
+    prepared->kind = input.type;
+    const auto in = static_cast<int32_t>(integer_of(env, a[6], 0, INT32_MAX, "inputAt"));
+    const auto out = static_cast<int32_t>(integer_of(env, a[8], 0, INT32_MAX, "outputAt"));
+    Request request;
+    request.bytes = sizes_of(env, a[1]);
+    request.plan = static_cast<int32_t>(integer_of(env, a[2], INT32_MIN, INT32_MAX, "planId"));
+    request.code = span_of<int32_t>(env, a[3], "code");
+    request.constants = span_of<double>(env, a[4], "constants");
+    request.frames = span_of<int32_t>(env, a[5], "frame");
+    request.count = 1;
+    request.writes = {{{in, input.bytes()}, nullptr}};
+    request.reads = {{out, static_cast<int64_t>(span_of<float>(env, a[9], "output").size()) * 4}};
+    prepared->step = handle->engine->prepare(request);
+    handle->report(env);
+
+    const auto finalize = [](napi_env env, void *data, void *) {
+      const std::unique_ptr<Prepared> prepared(static_cast<Prepared *>(data));
+      napi_delete_reference(env, prepared->input);
+      napi_delete_reference(env, prepared->output);
+    };
+    napi_value function = nullptr;
+    if (napi_create_reference(env, a[7], 1, &prepared->input) != napi_ok ||
+        napi_create_reference(env, a[9], 1, &prepared->output) != napi_ok ||
+        napi_create_function(env, "step", NAPI_AUTO_LENGTH, run_step, prepared.get(), &function) != napi_ok ||
+        napi_add_finalizer(env, function, prepared.get(), finalize, nullptr, nullptr) != napi_ok)
+      fail("ERR_INTERNAL", "the step could not be made");
+    prepared.release();
+    return function;
+  });
+}
+
+napi_value stop(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    handle_of(env, arguments_of<1>(env, info)[0])->engine->stop();
+    return nullptr;
+  });
+}
+
+napi_value dispose(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    const std::shared_ptr<Handle> handle = handle_of(env, arguments_of<1>(env, info)[0]);
+    handle->engine->dispose();
+    handle->report(env);
+    return nullptr;
+  });
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Instance);
+  retain_pool();
+  env.AddCleanupHook([] { release_pool(); });
+  const std::pair<const char *, napi_callback> functions[] = {
+      {"describe", describe}, {"availableThreads", available}, {"createEngine", create_engine},
+      {"run", run},           {"submit", submit},              {"prepare", prepare},
+      {"stop", stop},         {"dispose", dispose},
+  };
+  for (const auto &[name, callback] : functions) {
+    napi_value function = nullptr;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+    exports.Set(name, function);
+  }
+  return exports;
+}
+
+NODE_API_MODULE(bptt, initialize)
+
+}  // namespace
+}  // namespace bptt

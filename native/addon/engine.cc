@@ -1,0 +1,173 @@
+// Jobs and prepared steps over an engine's regions.
+#include "engine.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "float_mode.h"
+
+namespace bptt {
+namespace {
+
+using namespace plan;
+
+const int32_t NEVER = 0;
+// A job of less work than this, some 50 microseconds, is over before parked workers have woken up.
+constexpr double WORTH_A_TEAM = 5e6;
+// Plans that an engine remembers: a model uses a handful.
+constexpr size_t PROGRAMS = 64;
+
+void check_place(const Place &place, const RegionSizes &sizes, const char *what) {
+  const int32_t region = place.at >> REGION_SHIFT;
+  if (place.at < 0 || region >= REGIONS) fail("ERR_INTERNAL", "%s: %d is no address", what, place.at);
+  const int64_t offset = int64_t{place.at & ((1 << REGION_SHIFT) - 1)} * UNIT_BYTES;
+  if (offset > sizes[region] || place.bytes > sizes[region] - offset)
+    fail("ERR_INTERNAL", "%s: %lld bytes at %lld end past region %d, which has %lld bytes", what,
+         static_cast<long long>(place.bytes), static_cast<long long>(offset), region,
+         static_cast<long long>(sizes[region]));
+}
+
+}  // namespace
+
+// A request whose every part has been found in order.
+struct Engine::Checked {
+  std::shared_ptr<const Program> program;
+  std::vector<int32_t> ints;
+  std::vector<Frame> frames;
+};
+
+Engine::Checked Engine::check(const Request &request) {
+  Checked checked;
+  if (const auto known = programs_.find(request.plan); known != programs_.end()) {
+    checked.program = known->second;
+  } else {
+    checked.program = Program::check({request.code.begin(), request.code.end()},
+                                     {request.constants.begin(), request.constants.end()});
+    if (programs_.size() >= PROGRAMS) programs_.clear();
+    programs_.emplace(request.plan, checked.program);
+  }
+
+  const RegionSizes sizes = regions_.after(request.bytes);
+  checked.ints.assign(request.frames.begin(), request.frames.end());  // copied first: the original may be shared memory
+  const auto total = static_cast<int64_t>(checked.ints.size());
+  if (request.count < 0 || request.count > total) fail("ERR_INTERNAL", "frames: %lld are too many", static_cast<long long>(request.count));
+  checked.frames.reserve(static_cast<size_t>(request.count));
+  int64_t at = 0;
+  for (int64_t i = 0; i < request.count; i++) {
+    checked.frames.push_back(Frame::check(checked.ints.data() + at, total - at));
+    check_extents(*checked.program, checked.frames.back(), sizes);
+    at += checked.ints[static_cast<size_t>(at)];
+  }
+  for (const Write &write : request.writes) check_place(write, sizes, "write");
+  for (const Place &read : request.reads) check_place(read, sizes, "read");
+  return checked;
+}
+
+void Engine::make_room(const Request &request) {
+  if (workspaces_.empty()) {
+    std::vector<Block> blocks;
+    std::vector<float *> bases;
+    for (int i = 0; i < threads_; i++) bases.push_back(blocks.emplace_back(WORKSPACE_BYTES).base());
+    workspaces_ = std::move(blocks);
+    workspace_ = std::move(bases);
+  }
+  regions_.grow(request.bytes);
+}
+
+std::unique_ptr<Job> Engine::begin(const Request &request) {
+  must_be_free();
+  Checked checked = check(request);
+  auto job = std::make_unique<Job>();
+  job->engine = shared_from_this();
+  job->program = std::move(checked.program);
+  job->ints = std::move(checked.ints);
+  job->frames = std::move(checked.frames);
+  job->reads = request.reads;
+  job->results.assign(job->frames.size() * RESULT_FIELDS, 0);
+  make_room(request);
+  for (const Write &write : request.writes)
+    if (write.bytes > 0) std::memcpy(resolve(write.at), write.data, static_cast<size_t>(write.bytes));
+  stop_ = 0;
+  busy_ = true;
+  return job;
+}
+
+std::unique_ptr<Step> Engine::prepare(const Request &request) {
+  must_be_free();
+  Checked checked = check(request);
+  auto step = std::make_unique<Step>(Step{shared_from_this(), std::move(checked.program), std::move(checked.ints),
+                                          std::move(checked.frames.at(0)), request.writes.at(0), request.reads.at(0)});
+  make_room(request);
+  return step;
+}
+
+void Engine::finish(const Job &job) {
+  busy_ = false;
+  if (disposed_) {
+    dispose();
+    fail("ERR_DISPOSED", "the model was disposed of while it was at work");
+  }
+  if (job.fault) throw *job.fault;
+}
+
+void Engine::copy_out(const Place &place, void *to) const {
+  if (place.bytes > 0) std::memcpy(to, resolve(place.at), static_cast<size_t>(place.bytes));
+}
+
+void Engine::dispose() {
+  disposed_ = true;
+  stop();
+  if (busy_) return;
+  regions_.clear();
+  workspaces_.clear();
+  programs_.clear();
+}
+
+int64_t Engine::bytes() const { return regions_.total(); }
+
+void Engine::must_be_free() const {
+  if (disposed_) fail("ERR_DISPOSED", "the model was disposed of");
+  if (busy_) fail("ERR_BUSY", "a job is in flight on this engine");
+}
+
+void *Engine::resolve(int32_t at) const {
+  return regions_.base(at >> REGION_SHIFT) + int64_t{at & ((1 << REGION_SHIFT) - 1)} * UNIT_FLOATS;
+}
+
+Setting Engine::setting(const Program &program, const int32_t *stop) const {
+  return {kernels_, program, regions_, workspace_.data(), stop};
+}
+
+void Job::run() noexcept {
+  const FloatMode mode;
+  const auto begin = std::chrono::steady_clock::now();
+  try {
+    const Setting setting = engine->setting(*program, &engine->stop_);
+    double work = 0;
+    for (const Frame &frame : frames) work += work_of(*program, frame);
+    Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1);
+    double *result = results.data();
+    for (const Frame &frame : frames) {
+      run_frame(setting, frame, team, result);
+      if (result[RESULT_STATUS] != STATUS_DONE) break;
+      result += RESULT_FIELDS;
+    }
+  } catch (const Fault &caught) {
+    fault = caught;
+  } catch (const std::exception &caught) {
+    fault = Fault{"ERR_INTERNAL", caught.what()};
+  }
+  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void Step::run(const void *input_data, void *output_data) const {
+  engine->must_be_free();
+  const FloatMode mode;
+  Team alone(1);
+  double result[RESULT_FIELDS] = {};
+  std::memcpy(engine->resolve(input.at), input_data, static_cast<size_t>(input.bytes));
+  run_frame(engine->setting(*program, &NEVER), frame, alone, result);
+  engine->copy_out(output, output_data);
+}
+
+}  // namespace bptt

@@ -1,0 +1,106 @@
+// The memory of one model and the jobs over it: checks a request, makes room, copies in, runs, copies out. Knows nothing of JavaScript.
+// All members are called on the JavaScript thread, but for Job::run, which may run anywhere while its engine is busy.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "fault.h"
+#include "interpreter.h"
+
+namespace bptt {
+
+// At most this many shares, so that a batch is not cut to crumbs and workspaces stay few.
+constexpr int MAX_THREADS = 64;
+
+// Bytes at an address of the memory map.
+struct Place {
+  int32_t at;
+  int64_t bytes;
+};
+struct Write : Place {
+  const void *data;
+};
+
+// A plan and frames as they come from JavaScript: borrowed, and checked by nobody yet.
+struct Request {
+  RegionSizes bytes;
+  int32_t plan;  // its id
+  std::span<const int32_t> code;
+  std::span<const double> constants;
+  std::span<const int32_t> frames;
+  int64_t count;
+  std::vector<Write> writes;
+  std::vector<Place> reads;
+};
+
+class Engine;
+
+struct Job {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<const Program> program;
+  std::vector<int32_t> ints;  // what the frames point into
+  std::vector<Frame> frames;
+  std::vector<Place> reads;
+  std::vector<double> results;  // RESULT_FIELDS for each frame
+  double seconds = 0;
+  std::optional<Fault> fault;
+
+  void run() noexcept;
+};
+
+// One frame that is run again and again, on the calling thread.
+struct Step {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<const Program> program;
+  std::vector<int32_t> ints;
+  Frame frame;
+  Place input, output;
+
+  // Allocates nothing.
+  void run(const void *input_data, void *output_data) const;
+};
+
+class Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  Engine(const Kernels &kernels, int threads) : kernels_(kernels), threads_(threads) {}
+
+  // Everything before the frames: on a Fault nothing has changed. The engine is busy until finish().
+  std::unique_ptr<Job> begin(const Request &request);
+  // Makes room and checks; `request` has one frame, one write (whose data is not read yet) and one read.
+  std::unique_ptr<Step> prepare(const Request &request);
+  // The last thing about a job. Throws what went wrong: ERR_DISPOSED, or the fault of its frames.
+  void finish(const Job &job);
+  void copy_out(const Place &place, void *to) const;
+
+  void stop() { __atomic_store_n(&stop_, 1, __ATOMIC_RELAXED); }
+  // Frees the memory, at the latest when the job in flight has ended.
+  void dispose();
+  int64_t bytes() const;
+
+  // Throws Fault ERR_DISPOSED or ERR_BUSY.
+  void must_be_free() const;
+
+ private:
+  friend struct Job;
+  friend struct Step;
+  struct Checked;
+  Checked check(const Request &request);
+  void make_room(const Request &request);
+  void *resolve(int32_t at) const;
+  Setting setting(const Program &program, const int32_t *stop) const;
+
+  const Kernels &kernels_;
+  const int threads_;
+  Regions regions_;
+  std::vector<Block> workspaces_;
+  std::vector<float *> workspace_;
+  std::unordered_map<int32_t, std::shared_ptr<const Program>> programs_;
+  bool busy_ = false, disposed_ = false;
+  int32_t stop_ = 0;
+};
+
+}  // namespace bptt

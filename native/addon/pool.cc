@@ -1,0 +1,211 @@
+// The worker pool. Fork and join cost a fraction of a microsecond while the workers spin; a wake-up costs about 40, so they park only
+// after a bounded time without work. std::atomic::wait, not std::condition_variable, whose symbols old systems lack.
+#include "pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#include <signal.h>
+#include <unistd.h>
+
+#include "float_mode.h"
+
+namespace bptt {
+namespace {
+
+constexpr int MAX_WORKERS = 255;
+// How long a thread spins before it parks: less than a wake-up costs.
+constexpr auto SPIN = std::chrono::microseconds(20);
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  __asm__ volatile("yield");
+#endif
+}
+
+// Waits until the value is no longer `old`: spinning first, then parked.
+uint32_t wait_past(const std::atomic<uint32_t> &value, uint32_t old) {
+  const auto end = std::chrono::steady_clock::now() + SPIN;
+  do {
+    for (int i = 0; i < 32; i++) {
+      const uint32_t now = value.load(std::memory_order_acquire);
+      if (now != old) return now;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+class Pool {
+ public:
+  ~Pool() {
+    quit_ = true;
+    announce();
+    for (std::thread &worker : workers_) worker.join();
+  }
+
+  // Grows to that many workers, or to as many as the system gives. Only while no operation runs.
+  int want(int workers) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads that know of them
+    while (static_cast<int>(workers_.size()) < workers) {
+      const int index = static_cast<int>(workers_.size());
+      try {
+        workers_.emplace_back([this, index, seen = epoch_.load()] { work(index, seen); });
+      } catch (const std::system_error &) {
+        break;
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return static_cast<int>(workers_.size()) < workers ? static_cast<int>(workers_.size()) : workers;
+  }
+
+  void run(Operation operation, const Context &context, const int32_t *args, int shares, int threads) {
+    operation_ = operation;
+    context_ = &context;
+    args_ = args;
+    shares_ = shares;
+    threads_ = threads;
+    const auto workers = static_cast<uint32_t>(workers_.size());
+    left_.store(workers, std::memory_order_relaxed);
+    announce();
+    share(0);
+    for (uint32_t left = left_.load(std::memory_order_acquire); left != 0;) left = wait_past(left_, left);
+  }
+
+ private:
+  void announce() {
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+  }
+
+  void share(int thread) {
+    for (int part = thread; part < shares_; part += threads_) operation_(*context_, args_, part, shares_);
+  }
+
+  void work(int index, uint32_t seen) {
+    const FloatMode mode;
+    for (;;) {
+      seen = wait_past(epoch_, seen);
+      if (quit_) return;
+      if (index + 1 < threads_) share(index + 1);
+      if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_one();
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  // The operation in hand, written before the epoch that announces it.
+  Operation operation_ = nullptr;
+  const Context *context_ = nullptr;
+  const int32_t *args_ = nullptr;
+  int shares_ = 1, threads_ = 1;
+  bool quit_ = false;
+  alignas(64) std::atomic<uint32_t> epoch_{0};
+  alignas(64) std::atomic<uint32_t> left_{0};
+};
+
+// The only mutable state of the process.
+struct Shared {
+  std::mutex mutex;
+  int environments = 0;
+  bool taken = false;
+  pid_t process = 0;
+  std::unique_ptr<Pool> pool;
+};
+Shared &shared() {
+  static auto *const it = new Shared;  // never destroyed: threads may outlive static destructors
+  return *it;
+}
+
+#if defined(__linux__)
+// Processors' worth of time that the cgroup allows, or a large number.
+int quota() {
+  double limit = 0, period = 0;
+  const auto read = [](const char *path, const char *format, double *a, double *b) {
+    FILE *const file = std::fopen(path, "re");
+    if (!file) return 0;
+    const int got = std::fscanf(file, format, a, b);
+    std::fclose(file);
+    return got;
+  };
+  const bool v2 = read("/sys/fs/cgroup/cpu.max", "%lf %lf", &limit, &period) == 2;  // "max 100000" reads as none
+  const bool v1 = !v2 && read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "%lf", &limit, nullptr) == 1 &&
+                  read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "%lf", &period, nullptr) == 1;
+  if (!(v2 || v1) || limit <= 0 || period <= 0) return MAX_WORKERS;
+  const int whole = static_cast<int>((limit + period - 1) / period);
+  return whole < 1 ? 1 : whole;
+}
+#endif
+
+}  // namespace
+
+int available_threads() {
+  static const int once = [] {
+    int count = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+    const int allowed = quota();
+    if (allowed < count) count = allowed;
+#endif
+    return count < 1 ? 1 : count > MAX_WORKERS ? MAX_WORKERS : count;
+  }();
+  return once;
+}
+
+void retain_pool() {
+  Shared &s = shared();
+  const std::lock_guard lock(s.mutex);
+  s.environments++;
+}
+
+void release_pool() {
+  Shared &s = shared();
+  const std::lock_guard lock(s.mutex);
+  if (--s.environments == 0 && s.process == getpid()) s.pool.reset();
+}
+
+Team::Team(int shares) : shares_(shares), threads_(1) {
+  if (shares == 1) return;
+  Shared &s = shared();
+  const std::lock_guard lock(s.mutex);
+  if (s.process != getpid()) {  // after a fork the workers are the parent's: start over
+    static_cast<void>(s.pool.release());
+    s.taken = false;
+    s.process = getpid();
+  }
+  if (s.taken) return;
+  const int available = available_threads();
+  const int wanted = (shares < available ? shares : available) - 1;
+  if (wanted < 1) return;
+  if (!s.pool) s.pool = std::make_unique<Pool>();
+  threads_ = 1 + s.pool->want(wanted);
+  s.taken = threads_ > 1;
+}
+
+Team::~Team() {
+  if (threads_ == 1) return;
+  Shared &s = shared();
+  const std::lock_guard lock(s.mutex);
+  s.taken = false;
+}
+
+void Team::run(Operation operation, const Context &context, const int32_t *args, bool together) {
+  if (together && threads_ > 1) return shared().pool->run(operation, context, args, shares_, threads_);
+  operation(context, args, 0, 1);
+}
+
+}  // namespace bptt

@@ -1,0 +1,51 @@
+// Allocation and growth of an engine's memory.
+#include "regions.h"
+
+#include <cstring>
+
+#include "fault.h"
+
+namespace bptt {
+
+Block::Block(int64_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  // calloc, not aligned_alloc and memset: pages that come fresh from the system are zero already.
+  memory_.reset(std::calloc(static_cast<size_t>(bytes) + plan::UNIT_BYTES, 1));
+  if (!memory_) fail("ERR_OUT_OF_MEMORY", "%lld MiB of memory could not be had", static_cast<long long>(bytes >> 20));
+  const auto address = reinterpret_cast<uintptr_t>(memory_.get());
+  base_ = reinterpret_cast<float *>((address + plan::UNIT_BYTES - 1) & ~uintptr_t{plan::UNIT_BYTES - 1});
+}
+
+RegionSizes Regions::after(const RegionSizes &wanted) const {
+  RegionSizes sizes;
+  for (int r = 0; r < plan::REGIONS; r++) {
+    if (wanted[r] > REGION_LIMIT)
+      fail("ERR_OUT_OF_MEMORY", "a region of %lld MiB is larger than the limit of %lld MiB",
+           static_cast<long long>(wanted[r] >> 20), static_cast<long long>(REGION_LIMIT >> 20));
+    const int64_t whole = (wanted[r] + plan::UNIT_BYTES - 1) / plan::UNIT_BYTES * plan::UNIT_BYTES;
+    sizes[r] = whole > bytes(r) ? whole : bytes(r);
+  }
+  return sizes;
+}
+
+void Regions::grow(const RegionSizes &wanted) {
+  const RegionSizes sizes = after(wanted);
+  std::array<Block, plan::REGIONS> grown;
+  for (int r = 0; r < plan::REGIONS; r++)
+    if (sizes[r] > bytes(r)) grown[r] = Block(sizes[r]);
+  for (int r = 0; r < plan::REGIONS; r++) {
+    if (!grown[r].base()) continue;
+    if (r != plan::REGION_SCRATCH && bytes(r) > 0) std::memcpy(grown[r].base(), base(r), static_cast<size_t>(bytes(r)));
+    blocks_[r] = std::move(grown[r]);
+  }
+}
+
+void Regions::clear() { blocks_ = {}; }
+
+int64_t Regions::total() const {
+  int64_t sum = 0;
+  for (const Block &block : blocks_) sum += block.bytes();
+  return sum;
+}
+
+}  // namespace bptt

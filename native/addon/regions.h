@@ -1,0 +1,52 @@
+// Memory of one engine: blocks that are 64-byte aligned and zero at first, and the five regions of src/plan/memory.ts made of them.
+// Who may touch a region when is engine.h's business.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "../context.h"
+
+namespace bptt {
+
+// Largest region: what the unit offset of an address can reach.
+constexpr int64_t REGION_LIMIT = (int64_t{1} << plan::REGION_SHIFT) * plan::UNIT_BYTES;
+
+class Block {
+ public:
+  Block() = default;
+  // Throws Fault ERR_OUT_OF_MEMORY. Large blocks take real memory only where they are touched.
+  explicit Block(int64_t bytes);
+
+  int64_t bytes() const { return bytes_; }
+  float *base() const { return base_; }
+
+ private:
+  struct Free {
+    void operator()(void *memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  float *base_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+using RegionSizes = std::array<int64_t, plan::REGIONS>;
+
+class Regions {
+ public:
+  // Sizes after grow(wanted): rounded up to whole units, never less than now. Throws Fault ERR_OUT_OF_MEMORY past REGION_LIMIT.
+  RegionSizes after(const RegionSizes &wanted) const;
+  // All or nothing. Content is kept and followed by zeros, but for SCRATCH, whose content is nobody's.
+  void grow(const RegionSizes &wanted);
+  void clear();
+
+  float *base(int region) const { return blocks_[region].base(); }
+  int64_t bytes(int region) const { return blocks_[region].bytes(); }
+  int64_t total() const;
+
+ private:
+  std::array<Block, plan::REGIONS> blocks_;
+};
+
+}  // namespace bptt

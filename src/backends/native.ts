@@ -1,0 +1,180 @@
+/*
+ * The native backend: finds the addon, and puts the engine interface around its functions (native/addon/addon.cc lists them). Memory,
+ * threads and checks are the addon's; which backend is used is chosen elsewhere.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
+import { RESULT_FIELDS } from '../plan/operations.js'
+import type { Plan } from '../plan/plan.js'
+import type { Arithmetic, Backend, Engine, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, StepJob } from './engine.js'
+
+/** Opaque: an engine of the addon. */
+type Handle = object
+type JobArguments = [
+  bytes: Float64Array, planId: number, code: Int32Array, constants: Float64Array, frames: Int32Array, count: number,
+  at: Int32Array, writes: (Float32Array | Int32Array)[], outputs: (Float32Array | Float64Array)[],
+]
+
+interface Addon {
+  describe(isa: string, portable: boolean): { isa: string; arithmetic: Arithmetic }
+  availableThreads(): number
+  createEngine(isa: string, portable: boolean, threads: number): Handle
+  run(engine: Handle, ...job: JobArguments): number
+  submit(engine: Handle, ...job: JobArguments): Promise<number>
+  prepare(
+    engine: Handle, bytes: Float64Array, planId: number, code: Int32Array, constants: Float64Array, frame: Int32Array,
+    inputAt: number, input: Float32Array | Int32Array, outputAt: number, output: Float32Array,
+  ): () => void
+  stop(engine: Handle): void
+  dispose(engine: Handle): void
+}
+
+/** The addon cuts an operation into this many shares at most. */
+const MAX_THREADS = 64
+
+/** Own build first, then what the package brings. Which libc this is shows by trying: asking for it costs milliseconds. */
+function candidates(): string[] {
+  const root = join(__dirname, '..', '..', '..')
+  const names = process.platform === 'linux' ? ['bptt.glibc.node', 'bptt.musl.node'] : ['bptt.node']
+  return [join('build', 'Release', 'bptt.node'), ...names.map((name) => join('prebuilds', `${process.platform}-${process.arch}`, name))].map((path) =>
+    join(root, path),
+  )
+}
+
+let loaded: Addon | undefined
+
+function load(): Addon {
+  if (loaded) return loaded
+  const reasons: string[] = []
+  for (const path of candidates()) {
+    if (!existsSync(path)) {
+      reasons.push(`${path}: is not there`)
+      continue
+    }
+    try {
+      return (loaded = require(path) as Addon)
+    } catch (error) {
+      reasons.push(`${path}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)
+    }
+  }
+  throw new BpttError('ERR_BACKEND', `the native addon cannot be loaded (${reasons.join('; ')})`, {
+    hint: '`npm run build:native` builds it where there are a C++ compiler, Python and Node headers; without it the package works on WebAssembly.',
+  })
+}
+
+/** The instruction set that BPTT_ISA forces, or '' for the best one. */
+const isa = () => process.env.BPTT_ISA ?? ''
+
+/** An error of the addon in the package's own class. */
+function translated(error: unknown): unknown {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return typeof code === 'string' && code in ERROR_CODES ? new BpttError(code as ErrorCode, String(message)) : error
+}
+
+function calling<T>(body: () => T): T {
+  try {
+    return body()
+  } catch (error) {
+    throw translated(error)
+  }
+}
+
+/** Fresh memory for what comes back, asked for before anything is changed. */
+function allocate<T>(body: () => T): T {
+  try {
+    return body()
+  } catch (cause) {
+    throw new BpttError('ERR_OUT_OF_MEMORY', 'an array for the results could not be had', { cause })
+  }
+}
+
+const planArguments = ({ id, code, constants }: Plan) => [id, code, constants] as const
+
+function jobArguments({ bytes, plan, frames, count, writes, reads }: Job): JobArguments {
+  const outputs = allocate(() => [
+    new Float64Array(count * RESULT_FIELDS),
+    ...reads.map(({ kind, length }) => (kind === 'float32' ? new Float32Array(length) : new Float64Array(length))),
+  ])
+  const at = Int32Array.from([...writes, ...reads], (place) => place.at)
+  return [Float64Array.from(bytes), ...planArguments(plan), frames, count, at, writes.map(({ data }) => data), outputs]
+}
+
+function jobResult(seconds: number, [results, ...reads]: (Float32Array | Float64Array)[]): JobResult {
+  return { results: results as Float64Array, reads, seconds }
+}
+
+class NativeEngine implements Engine, LocalEngine {
+  private readonly handle: Handle
+
+  constructor(
+    private readonly addon: Addon,
+    readonly description: EngineDescription,
+    { numerics, threads }: EngineOptions,
+  ) {
+    this.handle = calling(() => addon.createEngine(isa(), numerics === 'portable', Math.min(threads, MAX_THREADS)))
+  }
+
+  run(job: Job): JobResult {
+    const args = jobArguments(job)
+    return jobResult(
+      calling(() => this.addon.run(this.handle, ...args)),
+      args[8],
+    )
+  }
+
+  async submit(job: Job): Promise<JobResult> {
+    const args = jobArguments(job)
+    try {
+      return jobResult(await this.addon.submit(this.handle, ...args), args[8])
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  prepare({ bytes, plan, frame, input, output }: StepJob): PreparedStep {
+    const [x, y] = allocate(() => [
+      input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length),
+      new Float32Array(output.length),
+    ])
+    const step = calling(() => this.addon.prepare(this.handle, Float64Array.from(bytes), ...planArguments(plan), frame, input.at, x, output.at, y))
+    const run = () => {
+      try {
+        step()
+      } catch (error) {
+        throw translated(error)
+      }
+    }
+    return { input: x, output: y, run }
+  }
+
+  stop(): void {
+    this.addon.stop(this.handle)
+  }
+
+  dispose(): void {
+    this.addon.dispose(this.handle)
+  }
+}
+
+/** Threads worth having here: the processors that this process may use, less where a cgroup allows less time. */
+export const availableThreads = (): number => load().availableThreads()
+
+/**
+ * The native backend.
+ *
+ * `threads` is how many shares an operation is cut into; there are never more real threads than processors, and one job at a time has them.
+ * @throws BpttError ERR_BACKEND where no addon can be loaded, with the reason for each that was tried; ERR_INVALID_ARG where BPTT_ISA names
+ * an instruction set that does not exist here
+ */
+export function loadNative(): Backend {
+  const addon = load()
+  const describe = ({ numerics, threads }: EngineOptions): EngineDescription => ({
+    name: 'native',
+    ...addon.describe(isa(), numerics === 'portable'),
+    threads: Math.min(threads, addon.availableThreads()),
+  })
+  calling(() => addon.describe(isa(), false))
+  const create = (options: EngineOptions) => new NativeEngine(addon, calling(() => describe(options)), options)
+  return { name: 'native', describe: (options) => calling(() => describe(options)), create, createLocal: create }
+}
