@@ -5,7 +5,7 @@
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Targets } from './data.js'
-import { allocate, badNumber, copyNumbers, countOf, firstBad, flatOf, isFloat, type Path, type View } from './numbers.js'
+import { allocate, badNumber, copyNumbers, countOf, firstBad, flatOf, isFloat, type Path, plural, type View } from './numbers.js'
 
 type Output = Network['output']
 /** Place of target i of a run, and of its number j where it has several. */
@@ -19,6 +19,8 @@ export interface TargetReader extends Targets {
   /** n targets, end to end in a typed array from `start` on. `dense`: from a tensor, so that a target may have several numbers. */
   many(data: View, start: number, row: number, n: number, at: PlaceOf, dense?: boolean): void
 }
+
+const isIndex = (target: number, size: number) => target >>> 0 === target && target < size
 
 /** What a class number of -100 means to PyTorch, in arrays that cannot hold null. */
 const IGNORED = -100
@@ -38,7 +40,9 @@ export class ClassTargets implements TargetReader {
 
   one(target: unknown, row: number, at: Path) {
     if (target === null) return
-    this.values[row] = typeof target === 'number' ? this.classNumber(target, at) : this.labelNumber(target, at)
+    if (typeof target !== 'number') this.values[row] = this.labelNumber(target, at)
+    else if (isIndex(target, this.output.size)) this.values[row] = target
+    else throw this.wrongNumber(target, at())
     this.weights[row] = 1
   }
 
@@ -48,17 +52,17 @@ export class ClassTargets implements TargetReader {
     for (let i = 0; i < n; i++) {
       const target = data[start + i]!
       if (target === IGNORED && integers) continue
-      values[row + i] = target >>> 0 === target && target < output.size ? target : this.classNumber(target, () => at(i, 0))
+      if (!isIndex(target, output.size)) throw this.wrongNumber(target, at(i, 0))
+      values[row + i] = target
       weights[row + i] = 1
     }
   }
 
-  private classNumber(target: number, at: Path): number {
+  private wrongNumber(target: number, at: string): BpttError {
     const { size } = this.output
-    if (Number.isInteger(target) && target >= 0 && target < size) return target
     const fraction = Number.isFinite(target) && !Number.isInteger(target)
-    throw new BpttError(fraction ? 'ERR_INVALID_ARG' : 'ERR_OUT_OF_RANGE', fraction ? 'is not a class number' : 'is not a class of this network', {
-      at: at(),
+    return new BpttError(fraction ? 'ERR_INVALID_ARG' : 'ERR_OUT_OF_RANGE', fraction ? 'is not a class number' : 'is not a class of this network', {
+      at,
       expected: `an integer from 0 to ${size - 1}`,
       received: show(target),
       hint:
@@ -134,7 +138,7 @@ export class NumberTargets implements TargetReader {
       for (let i = 0; i < count; i++) values[place + labelIndex(output.labels, list[i], `${at()}[${i}]`)] = 1
       return
     }
-    if (count !== width) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} numbers; the network has ${width} ${width === 1 ? 'output' : 'outputs'}`, { at: at() })
+    if (count !== width) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'number')}; the network has ${plural(width, 'output')}`, { at: at() })
     for (let j = 0; j < width; j++) values[place + j] = this.number(list[j], () => `${at()}[${j}]`)
   }
 

@@ -18,9 +18,10 @@ import {
   integersOf,
   isView,
   type Path,
+  plural,
   shapeText,
 } from './numbers.js'
-import { sequenceList, stepList } from './steps.js'
+import { checkCount, sequenceList, stepList } from './steps.js'
 import { tokensOf } from './text.js'
 
 /** One sequence as the user gave it. */
@@ -76,8 +77,7 @@ function tensorSources(network: Network, { data, shape, lengths }: Dense, at: st
   let steps: number[] | undefined
   if (lengths !== undefined) {
     steps = integersOf(lengths, () => `${at}.lengths`, T)
-    if (steps.length !== B)
-      throw new BpttError('ERR_SHAPE_MISMATCH', `has ${steps.length} entries; ${at} has ${B} sequences`, { at: `${at}.lengths` })
+    checkCount(steps.length, B, `${at}.lengths`, at)
   }
   const sources: Source[] = []
   for (let b = 0; b < B; b++) sources.push({ steps: steps ? steps[b]! : T, data, start: b * T * R, nested: false })
@@ -142,7 +142,7 @@ function flatError(R: number, count: number, at: string, whole: string | undefin
   return new BpttError('ERR_SHAPE_MISMATCH', `is a flat list of numbers; a step of this network has ${R}`, {
     at,
     expected: `an array of steps of ${R} numbers`,
-    received: `${count} numbers`,
+    received: plural(count, 'number'),
     hint: `${one}Flat data needs its shape: { data, shape: ${shape} }.`,
   })
 }
@@ -202,7 +202,7 @@ function copySource({ data, start, nested }: Source, R: number, skip: number, ro
     if (!step)
       throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: path(), expected: `an array of ${R} numbers`, received: show(data[skip + i]) })
     const count = countOf(step, path)
-    if (count !== R) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} features; the network takes ${R}`, { at: path() })
+    if (count !== R) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'feature')}; the network takes ${R}`, { at: path() })
     copyNumbers(rows, to + i * R, step, 0, R, path)
   }
 }
@@ -211,12 +211,14 @@ function valueOf({ data, start, nested }: Source, R: number, step: number, featu
   return nested ? (data[step] as Flat)[feature] : data[start + step * R + feature]
 }
 
-function badValue({ input: { size, tokens }, missing }: Network, value: unknown, at: string): BpttError {
+function badValue({ input: { size, tokens, characters }, missing }: Network, value: unknown, at: string): BpttError {
   const advice = missing === 'mask' ? 'A missing reading is NaN.' : "For missing readings use NaN and create the network with missing: 'mask'."
-  if (!tokens || typeof value !== 'number' || !Number.isFinite(value)) return badNumber(value, at, advice)
+  if (!tokens || (typeof value === 'number' && !Number.isFinite(value))) return badNumber(value, at, advice)
   const expected = `an integer from 0 to ${size - 1}`
+  if (typeof value === 'string')
+    return new BpttError('ERR_INVALID_ARG', 'is not a token', { at, expected, received: show(value), hint: characters ? 'Pass the characters of a sequence as one string.' : undefined })
   if (Number.isInteger(value)) return new BpttError('ERR_OUT_OF_RANGE', 'is not a token of this network', { at, expected, received: show(value) })
-  return new BpttError('ERR_INVALID_ARG', 'is not a token', { at, expected, received: show(value), hint: `For real numbers create the network with input: 1.` })
+  return new BpttError('ERR_INVALID_ARG', 'is not a token', { at, expected, received: show(value), hint: typeof value === 'number' ? 'For real numbers create the network with input: 1.' : undefined })
 }
 
 /** [N] 1 where a step is used. */

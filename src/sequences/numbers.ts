@@ -117,11 +117,14 @@ export function denseOf(value: unknown, at: Path): Dense | undefined {
   const size = shape.reduce((a, b) => a * b, 1)
   const count = countOf(flat, () => `${at()}.data`)
   if (count !== size)
-    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} values; shape ${shapeText(shape)} needs ${size}${shape.length > 1 ? ` = ${shape.join(' × ')}` : ''}`, {
+    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'value')}; shape ${shapeText(shape)} needs ${size}${shape.length > 1 ? ` = ${shape.join(' × ')}` : ''}`, {
       at: `${at()}.data`,
     })
   return { data: flat, shape, lengths }
 }
+
+/** `1 step`, `2 steps` */
+export const plural = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`
 
 export const shapeText = (shape: readonly (number | string)[]) => `[${shape.join(', ')}]`
 

@@ -4,7 +4,7 @@
  */
 import { BpttError, show } from '../errors.js'
 import type { Sequence, Tensor } from '../types.js'
-import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, shapeText } from './numbers.js'
+import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, plural, shapeText } from './numbers.js'
 
 export interface PadOptions {
   /** Steps of the result. Default: the longest sequence. */
@@ -52,7 +52,7 @@ export function padSequences(xs: ArrayLike<Sequence>, options: PadOptions = {}):
   return { data, shape: features === undefined ? [B, maxlen] : [B, maxlen, R] }
 }
 
-const stepText = (features: number | undefined) => (features === undefined ? 'one number' : `${features} features`)
+const stepText = (features: number | undefined) => (features === undefined ? 'one number' : plural(features, 'feature'))
 
 function sourceOf(x: unknown, at: string): Source {
   const data = flatOf(x, () => at)
@@ -77,7 +77,7 @@ function copySteps({ data, nested }: Source, R: number, from: number, target: Fl
       const step = flatOf(data[from + i], path)
       const count = step && countOf(step, path)
       if (!step || count !== R)
-        throw new BpttError('ERR_SHAPE_MISMATCH', `is not a step of ${R} features`, { at: path(), received: step ? `${count} features` : show(data[from + i]) })
+        throw new BpttError('ERR_SHAPE_MISMATCH', `is not a step of ${R} features`, { at: path(), received: step ? plural(count!, 'feature') : show(data[from + i]) })
       copyNumbers(target, to + i * R, step, 0, R, path)
     }
   const end = to + n * R

@@ -6,7 +6,7 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Num, State } from '../types.js'
 import type { Upstream } from './data.js'
-import { allocate, badNumber, copyNumbers, countOf, type Dense, denseOf, firstBad, flatOf, shapeText } from './numbers.js'
+import { allocate, badNumber, copyNumbers, countOf, type Dense, denseOf, firstBad, flatOf, plural, shapeText } from './numbers.js'
 
 /**
  * Initial states, [B, s_k] for each layer; undefined stays undefined (zero).
@@ -44,14 +44,14 @@ export function readInitialState(
 function nestedRows(rows: ArrayLike<unknown>, B: number, S: number, at: string): Float32Array {
   const list = rows as readonly unknown[]
   const count = countOf(list, () => at)
-  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} rows; there are ${B} sequences`, { at })
+  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'row')}; there ${B === 1 ? 'is' : 'are'} ${plural(B, 'sequence')}`, { at })
   const target = allocate(Float32Array, B * S, () => at)
   for (let b = 0; b < B; b++) {
     const path = () => `${at}[${b}]`
     const row = flatOf(list[b], path)
     if (!row) throw new BpttError('ERR_INVALID_ARG', 'is not the state of a sequence', { at: path(), expected: `an array of ${S} numbers`, received: show(list[b]) })
     const units = countOf(row, path)
-    if (units !== S) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${units} numbers; the state has ${S}`, { at: path() })
+    if (units !== S) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(units, 'number')}; the state has ${S}`, { at: path() })
     copyNumbers(target, b * S, row, 0, S, path)
     const bad = firstBad(target, b * S, (b + 1) * S, 0)
     if (bad >= 0) throw badNumber(row[bad - b * S], `${path()}[${bad - b * S}]`)
@@ -86,10 +86,8 @@ function upstreamStates(states: unknown, sizes: readonly number[], network: Netw
 }
 
 function checkLayers(count: number, { state }: Network, at: string) {
-  if (count !== state.length) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${layersText(count)}; the network has ${layersText(state.length)}`, { at })
+  if (count !== state.length) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'layer')}; the network has ${plural(state.length, 'layer')}`, { at })
 }
-
-const layersText = (count: number) => `${count} ${count === 1 ? 'layer' : 'layers'}`
 
 /** The numbers of a { data, shape } of exactly this shape, all finite. */
 function denseNumbers(value: unknown, shape: readonly number[], at: string): Float32Array {

@@ -4,7 +4,7 @@
  */
 import { BpttError, show } from '../errors.js'
 import type { Sequences } from './data.js'
-import { countOf, type Flat, flatOf } from './numbers.js'
+import { countOf, type Flat, flatOf, plural } from './numbers.js'
 
 type Steps = Pick<Sequences, 'given' | 'padded'>
 
@@ -17,7 +17,7 @@ export function sequenceList(value: unknown, at: string, B: number, x: string): 
 }
 
 export function checkCount(count: number, B: number, at: string, x: string) {
-  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} entries; ${x} has ${B} sequences`, { at })
+  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'entry', 'entries')}; ${x} has ${plural(B, 'sequence')}`, { at })
 }
 
 /** Entry b of such a list: itself a list, with one entry for each of the user's steps. */
@@ -25,14 +25,14 @@ export function stepList(value: unknown, name: string, b: number, sequences: Ste
   const at = () => `${name}[${b}]`
   const list = flatOf(value, at)
   if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each step', { at: at(), expected: 'an array', received: show(value) })
-  checkSteps(countOf(list, at), 'entries', at(), b, sequences, x)
+  checkSteps(countOf(list, at), (n) => plural(n, 'entry', 'entries'), at(), b, sequences, x)
   return list
 }
 
 /** Whether what belongs to sequence b has as many steps as it has, or as many as it is padded to. */
-export function checkSteps(count: number, what: string, at: string, b: number, { given, padded }: Steps, x: string) {
+export function checkSteps(count: number, what: (count: number) => string, at: string, b: number, { given, padded }: Steps, x: string) {
   if (count !== given[b] && count !== padded)
-    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${count} ${what}; ${x}[${b}] has ${given[b]} steps`, { at })
+    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${what(count)}; ${x}[${b}] has ${plural(given[b]!, 'step')}`, { at })
 }
 
 /** Calls with each run of rows that are consecutive steps: first row, its step in the user's (whole) sequence, number of rows. */

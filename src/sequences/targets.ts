@@ -6,7 +6,7 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Sequences, TargetOptions, Targets } from './data.js'
 import { ClassTargets, NumberTargets, type TargetReader } from './heads.js'
-import { allocate, badNumber, countOf, type Dense, denseOf, flatOf, integersOf, isView, type Path, shapeText, type View } from './numbers.js'
+import { allocate, badNumber, countOf, type Dense, denseOf, flatOf, integersOf, isView, type Path, plural, shapeText, type View } from './numbers.js'
 import { checkCount, checkSteps, eachRun, sequenceList, stepList } from './steps.js'
 import { tokensOf } from './text.js'
 
@@ -50,7 +50,7 @@ function readAll({ output }: Network, sequences: Sequences, y: unknown, reader: 
       const expected = output.characters ? 'a string, or an array with a target for each step' : 'an array with a target for each step'
       throw new BpttError('ERR_INVALID_ARG', "is not a list of targets, which readout: 'all' needs", { at: path(), expected, received: show(entry) })
     }
-    checkSteps(countOf(steps, path), 'targets', path(), b, sequences, X)
+    checkSteps(countOf(steps, path), (n) => plural(n, 'target'), path(), b, sequences, X)
     eachRun(sequences, b, (row, step, n) => {
       if (isView(steps)) reader.many(steps, step, row, n, (i) => `${path()}[${step + i}]`)
       else for (let i = 0; i < n; i++) reader.one(steps[step + i], row + i, () => `${path()}[${step + i}]`)
@@ -89,7 +89,7 @@ function checkLengths({ count, given }: Sequences, lengths: unknown, T: number, 
   const list = integersOf(lengths, () => `${at}.lengths`, T)
   checkCount(list.length, count, `${at}.lengths`, X)
   for (const [b, length] of list.entries())
-    if (length !== given[b]) throw new BpttError('ERR_SHAPE_MISMATCH', `is ${length}; ${X}[${b}] has ${given[b]} steps`, { at: `${at}.lengths[${b}]` })
+    if (length !== given[b]) throw new BpttError('ERR_SHAPE_MISMATCH', `is ${length}; ${X}[${b}] has ${plural(given[b]!, 'step')}`, { at: `${at}.lengths[${b}]` })
 }
 
 /** A tensor's numbers as a view: whole numbers in a plain array are an integer array. */
