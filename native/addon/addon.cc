@@ -1,17 +1,17 @@
-// The functions that src/backends/native.ts calls, and what each environment (the main thread, every Worker) keeps: unpacks arguments,
-// hands over to engine.h and runner.h, settles promises. No arithmetic and no rules about plans here.
+// The functions that src/backends/native.ts calls, and what each environment (the main thread, every Worker) keeps:
+// unpacks arguments, hands over to engine.h and runner.h, settles promises. No arithmetic and no rules about plans.
 //
-//   describe(isa, portable)           → { isa, arithmetic }
-//   availableThreads()                → processors worth using
+//   describe(isa, portable)              → { isa, arithmetic }
+//   availableThreads()                   → processors worth using
 //   createEngine(isa, portable, threads) → handle
-//   run(handle, …job)                 → seconds       on this thread
-//   submit(handle, …job)              → Promise of seconds, by the runner
+//   run(handle, …job)                    → seconds, on this thread
+//   submit(handle, …job)                 → Promise of seconds, by the runner
 //   prepare(handle, bytes, planId, code, constants, frame, inputAt, input, outputAt, output) → function ()
 //   stop(handle), dispose(handle)
 //
 // …job: bytes Float64Array [REGIONS], planId, code Int32Array, constants Float64Array, frames Int32Array, count,
-// at Int32Array of addresses, writes[] typed arrays, outputs[]: results Float64Array [count · RESULT_FIELDS], then one array for each read;
-// `at` belongs to the writes, then to the reads.
+//       at Int32Array (addresses of the writes, then of the reads), writes: typed arrays,
+//       outputs: results Float64Array [count · RESULT_FIELDS], then an array for each read
 #include <list>
 #include <new>
 
@@ -61,7 +61,8 @@ napi_value error_of(napi_env env, const Fault &fault) {
   return error;
 }
 
-// Runs `body` and turns a failure into a pending JavaScript exception. A JavaScript exception that is pending already stays.
+// Runs `body` and turns a failure into a pending JavaScript exception. A JavaScript exception that is pending already
+// stays.
 template <typename Body>
 napi_value guarded(napi_env env, Body body) noexcept {
   Fault fault{"ERR_INTERNAL", ""};
@@ -105,8 +106,8 @@ bool boolean_of(napi_env env, napi_value value, const char *name) {
 std::shared_ptr<Handle> handle_of(napi_env env, napi_value value) {
   bool ours = false;
   void *data = nullptr;
-  if (type_of(env, value) != napi_object || napi_check_object_type_tag(env, value, &ENGINE_TAG, &ours) != napi_ok || !ours ||
-      napi_unwrap(env, value, &data) != napi_ok)
+  if (type_of(env, value) != napi_object || napi_check_object_type_tag(env, value, &ENGINE_TAG, &ours) != napi_ok ||
+      !ours || napi_unwrap(env, value, &data) != napi_ok)
     fail("ERR_INVALID_ARG", "the first argument is no engine");
   return *static_cast<std::shared_ptr<Handle> *>(data);
 }
@@ -131,7 +132,8 @@ RegionSizes sizes_of(napi_env env, napi_value value) {
 
 // The arguments behind the handle, of run() and submit(). The request borrows: use it before JavaScript runs again.
 Request request_of(napi_env env, const napi_value *arguments) {
-  const std::vector<napi_value> writes = list_of(env, arguments[7], "writes"), outputs = list_of(env, arguments[8], "outputs");
+  const std::vector<napi_value> writes = list_of(env, arguments[7], "writes"),
+                                outputs = list_of(env, arguments[8], "outputs");
   Request request;
   request.bytes = sizes_of(env, arguments[0]);
   request.plan = static_cast<int32_t>(integer_of(env, arguments[1], INT32_MIN, INT32_MAX, "planId"));
@@ -149,7 +151,8 @@ Request request_of(napi_env env, const napi_value *arguments) {
     const View view = view_of(env, value, "writes[…].data");
     request.writes.push_back({{*next++, view.bytes()}, view.data});
   }
-  for (size_t i = 1; i < outputs.size(); i++) request.reads.push_back({*next++, view_of(env, outputs[i], "outputs").bytes()});
+  for (size_t i = 1; i < outputs.size(); i++)
+    request.reads.push_back({*next++, view_of(env, outputs[i], "outputs").bytes()});
   return request;
 }
 
@@ -216,7 +219,8 @@ napi_value run(napi_env env, napi_callback_info info) {
   });
 }
 
-// The end of a submitted job, on the JavaScript thread. Failures to reach JavaScript are ignored: the environment is going down then.
+// The end of a submitted job, on the JavaScript thread. Failures to reach JavaScript are ignored: the environment is
+// going down then.
 void settle(napi_env env, Instance &instance, Pending &pending) noexcept {
   std::optional<Fault> fault;
   napi_value value = nullptr;
@@ -266,9 +270,8 @@ void start_runner(napi_env env, Instance &instance) {
                                       &instance.completion) != napi_ok)
     fail("ERR_INTERNAL", "a thread-safe function could not be made");
   napi_unref_threadsafe_function(env, instance.completion);
-  instance.runner = std::make_unique<Runner>([&instance](Job *job) {
-    napi_call_threadsafe_function(instance.completion, job, napi_tsfn_nonblocking);
-  });
+  instance.runner = std::make_unique<Runner>(
+      [&instance](Job *job) { napi_call_threadsafe_function(instance.completion, job, napi_tsfn_nonblocking); });
   // Hooks run in reverse order: this one stops and joins before the thread-safe function's own, which was added above.
   const auto stop = [](void *data) {
     auto *const instance = static_cast<Instance *>(data);
@@ -287,7 +290,8 @@ napi_value submit(napi_env env, napi_callback_info info) {
     Pending &pending = instance.pending.emplace_back();
     napi_value promise = nullptr;
     try {
-      if (napi_create_reference(env, a[9], 1, &pending.outputs) != napi_ok) fail("ERR_INVALID_ARG", "outputs is no array");
+      if (napi_create_reference(env, a[9], 1, &pending.outputs) != napi_ok)
+        fail("ERR_INVALID_ARG", "outputs is no array");
       pending.handle = handle;
       pending.job = handle->engine->begin(request_of(env, a.data() + 1));
     } catch (...) {
@@ -313,7 +317,8 @@ struct Prepared {
   napi_typedarray_type kind;  // of the input
 };
 
-// The hot call of a stream: no arguments, no allocation. The arrays are looked at anew each time: they are the user's to detach.
+// The hot call of a stream: no arguments, no allocation. The arrays are looked at anew each time: they are the user's
+// to detach.
 napi_value run_step(napi_env env, napi_callback_info info) {
   void *data = nullptr;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
@@ -396,9 +401,14 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   retain_pool();
   env.AddCleanupHook([] { release_pool(); });
   const std::pair<const char *, napi_callback> functions[] = {
-      {"describe", describe}, {"availableThreads", available}, {"createEngine", create_engine},
-      {"run", run},           {"submit", submit},              {"prepare", prepare},
-      {"stop", stop},         {"dispose", dispose},
+      {"describe", describe},
+      {"availableThreads", available},
+      {"createEngine", create_engine},
+      {"run", run},
+      {"submit", submit},
+      {"prepare", prepare},
+      {"stop", stop},
+      {"dispose", dispose},
   };
   for (const auto &[name, callback] : functions) {
     napi_value function = nullptr;

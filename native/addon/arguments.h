@@ -1,5 +1,5 @@
-// What comes in from JavaScript, read from the engine's own slots: a typed array's `length`, `buffer` and prototype can all lie, Node-API
-// does not. Pointers are good until JavaScript runs next, so they are fetched last and never kept.
+// What comes in from JavaScript, read from the engine's own slots: a typed array's `length`, `buffer` and prototype can
+// all lie, Node-API does not. Pointers are good until JavaScript runs next, so they are fetched last and never kept.
 #pragma once
 #include <napi.h>
 

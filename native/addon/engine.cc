@@ -50,7 +50,8 @@ Engine::Checked Engine::check(const Request &request) {
   const RegionSizes sizes = regions_.after(request.bytes);
   checked.ints.assign(request.frames.begin(), request.frames.end());  // copied first: the original may be shared memory
   const auto total = static_cast<int64_t>(checked.ints.size());
-  if (request.count < 0 || request.count > total) fail("ERR_INTERNAL", "frames: %lld are too many", static_cast<long long>(request.count));
+  if (request.count < 0 || request.count > total)
+    fail("ERR_INTERNAL", "frames: %lld are too many", static_cast<long long>(request.count));
   checked.frames.reserve(static_cast<size_t>(request.count));
   int64_t at = 0;
   for (int64_t i = 0; i < request.count; i++) {

@@ -1,5 +1,6 @@
-// The memory of one model and the jobs over it: checks a request, makes room, copies in, runs, copies out. Knows nothing of JavaScript.
-// All members are called on the JavaScript thread, but for Job::run, which may run anywhere while its engine is busy.
+// The memory of one model and the jobs over it: checks a request, makes room, copies in, runs, copies out. Knows
+// nothing of JavaScript. All members are called on the JavaScript thread, but for Job::run, which may run anywhere
+// while its engine is busy.
 #pragma once
 #include <atomic>
 #include <memory>

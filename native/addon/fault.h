@@ -1,5 +1,6 @@
-// The one way in which the addon reports a failure: a code of src/errors.ts and a clause that says what is wrong. Thrown anywhere on the
-// JavaScript thread, turned into a JavaScript error in addon.cc; never crosses a thread or a C interface.
+// The one way in which the addon reports a failure: a code of src/errors.ts and a clause that says what is wrong.
+// Thrown anywhere on the JavaScript thread, turned into a JavaScript error in addon.cc; never crosses a thread or a C
+// interface.
 #pragma once
 #include <cstdarg>
 #include <cstdio>

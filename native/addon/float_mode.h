@@ -1,5 +1,5 @@
-// The floating-point mode that docs/numerics.md asks for, for as long as a scope lasts: rounding to nearest, subnormal numbers kept, no
-// traps, whatever a stranger's library has left behind on this thread.
+// The floating-point mode that docs/numerics.md asks for, for as long as a scope lasts: rounding to nearest, subnormal
+// numbers kept, no traps, whatever a stranger's library has left behind on this thread.
 #pragma once
 #include <cstdint>
 

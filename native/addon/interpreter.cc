@@ -10,7 +10,8 @@ namespace {
 
 using namespace plan;
 
-// Sharing an operation costs a fork and a join, less than a microsecond; below this many floating-point operations that is no gain.
+// Sharing an operation costs a fork and a join, less than a microsecond; below this many floating-point operations that
+// is no gain.
 constexpr double WORTH_SHARING = 2e5;
 // Recurrence is shared out by sequences; with fewer than this, halving the batch leaves each step as long as it was.
 constexpr int32_t SEQUENCES_WORTH_SHARING = 8;

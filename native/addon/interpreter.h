@@ -17,7 +17,8 @@ struct Setting {
 // Floating-point operations of one frame, roughly.
 double work_of(const Program &program, const Frame &frame);
 
-// Fills result [RESULT_FIELDS]. Throws Fault ERR_INTERNAL, before anything is run, where a token or class is out of range.
+// Fills result [RESULT_FIELDS]. Throws Fault ERR_INTERNAL, before anything is run, where a token or class is out of
+// range.
 void run_frame(const Setting &setting, const Frame &frame, Team &team, double *result);
 
 }  // namespace bptt

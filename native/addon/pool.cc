@@ -1,5 +1,6 @@
-// The worker pool. Fork and join cost a fraction of a microsecond while the workers spin; a wake-up costs about 40, so they park only
-// after a bounded time without work. std::atomic::wait, not std::condition_variable, whose symbols old systems lack.
+// The worker pool. Fork and join cost a fraction of a microsecond while the workers spin; a wake-up costs about 40, so
+// they park only after a bounded time without work. std::atomic::wait, not std::condition_variable, whose symbols old
+// systems lack.
 #include "pool.h"
 
 #include <atomic>

@@ -1,6 +1,6 @@
-// Worker threads shared by the whole process: started when a job first wants them, spinning between the operations of a job, parked
-// between jobs, joined when the last environment goes. One job has them at a time; another that comes runs on its own thread alone, with
-// the same bits.
+// Worker threads shared by the whole process: started when a job first wants them, spinning between the operations of a
+// job, parked between jobs, joined when the last environment goes. One job has them at a time; another that comes runs
+// on its own thread alone, with the same bits.
 #pragma once
 #include "../context.h"
 
@@ -16,7 +16,8 @@ void release_pool();
 // The threads of one job, for as long as the object lives.
 class Team {
  public:
-  // `shares` is how many parts an operation is cut into: fixed by the engine, however many threads there are to do them.
+  // `shares` is how many parts an operation is cut into: fixed by the engine, however many threads there are to do
+  // them.
   explicit Team(int shares);
   ~Team();
   Team(const Team &) = delete;

@@ -1,4 +1,5 @@
-// The checks of plans and frames. The one place in C++ that knows what each operand of the table in src/plan/operations.ts covers.
+// The checks of plans and frames. The one place in C++ that knows what each operand of the table in
+// src/plan/operations.ts covers.
 #include "program.h"
 
 #include "fault.h"
@@ -19,9 +20,12 @@ constexpr int64_t dense(int64_t N, int64_t K) { return N * K * FLOAT; }
 // Bytes of a packed matrix [N, K]; panels are at most 64 columns wide on any instruction set.
 int64_t packed(int32_t form, int64_t N, int64_t K) {
   switch (form) {
-    case PACK_PROJECT: return dense(up(N, 64), K);
-    case PACK_PROJECT_DX: return dense(up(K, 64), N);
-    default: return row(N) * K;
+    case PACK_PROJECT:
+      return dense(up(N, 64), K);
+    case PACK_PROJECT_DX:
+      return dense(up(K, 64), N);
+    default:
+      return row(N) * K;
   }
 }
 
@@ -42,7 +46,9 @@ class Examiner {
     if (args_[argument] < first || args_[argument] > last) refuse(argument, "is none of its enumeration");
     return args_[argument];
   }
-  Measure rows(int32_t argument) const { return choice(argument, ROWS_STEPS, ROWS_BATCH) == ROWS_STEPS ? ROWS : SEQUENCES; }
+  Measure rows(int32_t argument) const {
+    return choice(argument, ROWS_STEPS, ROWS_BATCH) == ROWS_STEPS ? ROWS : SEQUENCES;
+  }
   bool given(int32_t argument) const { return args_[argument] != NONE; }
 
   void in(int32_t argument, Measure rows, int64_t bytes) {
@@ -266,9 +272,12 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
         e.refuse(clip::maxNorm, "is no constant of the plan");
       return;
     }
-    case OP_GUARD: return;
-    case OP_UPDATE: return examine_update(e, args);
-    default: e.refuse(0, "belongs to no known operation");
+    case OP_GUARD:
+      return;
+    case OP_UPDATE:
+      return examine_update(e, args);
+    default:
+      e.refuse(0, "belongs to no known operation");
   }
 }
 
@@ -319,14 +328,16 @@ Frame Frame::check(const int32_t *ints, int64_t available) {
   f.length.assign(static_cast<size_t>(f.B), 0);
   int32_t alive = f.B;
   for (int32_t i = 0; i < f.T; i++) {
-    if (f.active[i] < 1 || f.active[i] > alive) fail("ERR_INTERNAL", "frame: active[%d] is %d after %d", i, f.active[i], alive);
+    if (f.active[i] < 1 || f.active[i] > alive)
+      fail("ERR_INTERNAL", "frame: active[%d] is %d after %d", i, f.active[i], alive);
     for (int32_t q = f.active[i]; q < alive; q++) f.length[q] = i;
     alive = f.active[i];
     f.start[i] = static_cast<int32_t>(start);
     start += alive;
     if (start > f.R) break;
   }
-  if (start != f.R) fail("ERR_INTERNAL", "frame: the steps have %lld rows or more, R is %d", static_cast<long long>(start), f.R);
+  if (start != f.R)
+    fail("ERR_INTERNAL", "frame: the steps have %lld rows or more, R is %d", static_cast<long long>(start), f.R);
   for (int32_t q = 0; q < alive; q++) f.length[q] = f.T;
   f.start[f.T] = f.R;
 
@@ -355,16 +366,18 @@ void check_extents(const Program &program, const Frame &frame, const RegionSizes
     const int64_t rows = frame.rows[e.rows];
     // Division, not multiplication: a product could overflow.
     if (rows > 0 && (e.offset > sizes[e.region] || rows > (sizes[e.region] - e.offset) / e.row))
-      fail("ERR_INTERNAL", "plan: instruction %d, argument %d: %lld rows of %lld bytes at %lld end past region %d, which has %lld bytes",
-           e.instruction, e.argument, static_cast<long long>(rows), static_cast<long long>(e.row),
-           static_cast<long long>(e.offset), e.region, static_cast<long long>(sizes[e.region]));
+      fail(
+          "ERR_INTERNAL",
+          "plan: instruction %d, argument %d: %lld rows of %lld bytes at %lld end past region %d, which has %lld bytes",
+          e.instruction, e.argument, static_cast<long long>(rows), static_cast<long long>(e.row),
+          static_cast<long long>(e.offset), e.region, static_cast<long long>(sizes[e.region]));
   }
 }
 
 bool indices_in_range(const Program &program, const Frame &frame, const Regions &regions) {
   for (const Indices &indices : program.indices) {
-    const auto *const values = reinterpret_cast<const int32_t *>(
-        reinterpret_cast<const char *>(regions.base(REGION_DATA)) + indices.offset);
+    const auto *const values =
+        reinterpret_cast<const int32_t *>(reinterpret_cast<const char *>(regions.base(REGION_DATA)) + indices.offset);
     const int32_t *const first = indices.rows == INPUTS ? frame.base : frame.tbase;
     uint32_t bad = 0;
     for (int32_t q = 0; q < frame.B; q++) {

@@ -1,5 +1,6 @@
-// What the addon knows of a plan after it has checked it: its instructions, the memory that each operand covers as a function of the
-// frame, and the places that hold indices. And the same for frames. Nothing that TypeScript says is believed past these two.
+// What the addon knows of a plan after it has checked it: its instructions, the memory that each operand covers as a
+// function of the frame, and the places that hold indices. And the same for frames. Nothing that TypeScript says is
+// believed past these two.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -32,7 +33,8 @@ struct Extent {
   int32_t instruction, argument;
 };
 
-// int32 values in memory that a kernel uses as indices: tokens and classes, one for each step or each sequence, in [0, limit).
+// int32 values in memory that a kernel uses as indices: tokens and classes, one for each step or each sequence, in [0,
+// limit).
 struct Indices {
   int64_t offset;  // bytes, in DATA, where no plan writes
   Measure rows;
@@ -42,8 +44,8 @@ struct Indices {
 struct Instruction {
   int32_t op;
   const int32_t *args;
-  double work;    // floating-point operations for each …
-  Measure per;    // … of these
+  double work;  // floating-point operations for each …
+  Measure per;  // … of these
 };
 
 struct Program {
@@ -65,7 +67,8 @@ struct Frame {
   std::vector<int32_t> length;  // [B]
   std::array<int64_t, MEASURES> rows;
 
-  // The frame at the head of `ints`, of which there are `available`. Throws Fault ERR_INTERNAL. The frame points into `ints`.
+  // The frame at the head of `ints`, of which there are `available`. Throws Fault ERR_INTERNAL. The frame points into
+  // `ints`.
   static Frame check(const int32_t *ints, int64_t available);
 };
 

@@ -1,5 +1,5 @@
-// Memory of one engine: blocks that are 64-byte aligned and zero at first, and the five regions of src/plan/memory.ts made of them.
-// Who may touch a region when is engine.h's business.
+// Memory of one engine: blocks that are 64-byte aligned and zero at first, and the five regions of src/plan/memory.ts
+// made of them. Who may touch a region when is engine.h's business.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -35,7 +35,8 @@ using RegionSizes = std::array<int64_t, plan::REGIONS>;
 
 class Regions {
  public:
-  // Sizes after grow(wanted): rounded up to whole units, never less than now. Throws Fault ERR_OUT_OF_MEMORY past REGION_LIMIT.
+  // Sizes after grow(wanted): rounded up to whole units, never less than now. Throws Fault ERR_OUT_OF_MEMORY past
+  // REGION_LIMIT.
   RegionSizes after(const RegionSizes &wanted) const;
   // All or nothing. Content is kept and followed by zeros, but for SCRATCH, whose content is nobody's.
   void grow(const RegionSizes &wanted);

@@ -164,8 +164,8 @@ export const availableThreads = (): number => load().availableThreads()
  * The native backend.
  *
  * `threads` is how many shares an operation is cut into; there are never more real threads than processors, and one job at a time has them.
- * @throws BpttError ERR_BACKEND where no addon can be loaded, with the reason for each that was tried; ERR_INVALID_ARG where BPTT_ISA names
- * an instruction set that does not exist here
+ * `describe` and `create` throw ERR_INVALID_ARG where BPTT_ISA names an instruction set that does not exist here.
+ * @throws BpttError ERR_BACKEND where no addon can be loaded, with the reason for each that was tried
  */
 export function loadNative(): Backend {
   const addon = load()
@@ -174,7 +174,6 @@ export function loadNative(): Backend {
     ...addon.describe(isa(), numerics === 'portable'),
     threads: Math.min(threads, addon.availableThreads()),
   })
-  calling(() => addon.describe(isa(), false))
   const create = (options: EngineOptions) => new NativeEngine(addon, calling(() => describe(options)), options)
   return { name: 'native', describe: (options) => calling(() => describe(options)), create, createLocal: create }
 }
