@@ -42,17 +42,24 @@ function newest(folder) {
   return time
 }
 
-function copyToPrebuilds() {
+/** Where the loader of a published package looks (src/backends/native.ts). */
+function prebuild() {
   const arch = args.find((arg) => arg.startsWith('--arch='))?.slice(7) ?? process.arch
   const libc = process.platform === 'linux' ? (process.report.getReport().header.glibcVersionRuntime ? '.glibc' : '.musl') : ''
-  const folder = join(root, 'prebuilds', `${process.platform}-${arch}`)
-  mkdirSync(folder, { recursive: true })
-  copyFileSync(built, join(folder, `bptt${libc}.node`))
+  return join(root, 'prebuilds', `${process.platform}-${arch}`, `bptt${libc}.node`)
+}
+
+function copyToPrebuilds() {
+  mkdirSync(dirname(prebuild()), { recursive: true })
+  copyFileSync(built, prebuild())
 }
 
 const gyp = join(root, 'binding.gyp')
 const fresh = existsSync(built) && statSync(built).mtimeMs > Math.max(newest(join(root, 'native')), statSync(gyp).mtimeMs)
-if (fresh && args.length === 0) process.exit(0)
+if (fresh && args.length === 0) {
+  if (!existsSync(prebuild())) copyToPrebuilds()
+  process.exit(0)
+}
 
 let nodeGyp
 try {
