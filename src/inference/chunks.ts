@@ -1,0 +1,97 @@
+/*
+ * Cuts many sequences into passes of bearable size: of like length, so that a step's rows fill a kernel, and few enough that other calls get
+ * their turn between. A row's result does not depend on the other rows of its pass, so neither do the answers.
+ */
+import type { Core } from '../model/core.js'
+import { layerInput } from '../network/network.js'
+import type { Sequences, Targets } from '../sequences/data.js'
+import { everyId, pass, type PassRequest, type PassResult, targetWidth } from './pass.js'
+
+/** About 10 ms of work for a kernel at 100 GFLOP/s, and activations that stay near the processor. */
+const CHUNK_FLOP = 1e9
+const MOST_ROWS = 8192
+
+export interface Chunk {
+  /** The sequences of the chunk, by their number in the call. */
+  readonly ids: Int32Array
+  readonly sequences: Sequences
+  readonly targets: Targets | undefined
+  readonly result: PassResult
+}
+
+interface ChunkRequest extends Omit<PassRequest, 'sequences' | 'targets' | 'upstream' | 'initial' | 'frame'> {
+  readonly initial?: readonly Float32Array[] | undefined
+}
+
+/** Runs everything and visits each chunk's results, in a fixed order. */
+export async function forEachChunk(
+  core: Core,
+  sequences: Sequences,
+  targets: Targets | undefined,
+  request: ChunkRequest,
+  visit: (chunk: Chunk) => void,
+): Promise<void> {
+  for (const ids of chunkIds(core, sequences)) {
+    const part = pick(core, sequences, targets, ids)
+    const initial = request.initial?.map((states, k) => pickRows(states, core.network.state[k]!, ids))
+    const result = await pass(core, { ...request, ...part, initial })
+    visit({ ids, ...part, result })
+  }
+}
+
+function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
+  const { network } = core
+  const flopPerRow = 2 * network.state.reduce((sum, S, k) => sum + S * (S + layerInput(network, k)), 0)
+  const most = Math.min(MOST_ROWS, Math.max(64, Math.floor(CHUNK_FLOP / flopPerRow)))
+  const rows = (id: number) => offsets[id + 1]! - offsets[id]!
+  if (offsets[count]! <= most) return count ? [everyId(count)] : []
+  const ids = everyId(count).sort((a, b) => rows(b) - rows(a) || a - b)
+  const chunks: Int32Array[] = []
+  for (let from = 0, to = 0, sum = 0; from < count; from = to, sum = 0) {
+    do sum += rows(ids[to++]!)
+    while (to < count && sum + rows(ids[to]!) <= most)
+    chunks.push(ids.subarray(from, to))
+  }
+  return chunks
+}
+
+/** These sequences alone. */
+function pick(core: Core, all: Sequences, targets: Targets | undefined, ids: Int32Array): { sequences: Sequences; targets: Targets | undefined } {
+  if (ids.length === all.count) return { sequences: all, targets }
+  const R = core.network.input.tokens ? 1 : core.network.input.size
+  const offsets = new Int32Array(ids.length + 1)
+  ids.forEach((id, j) => {
+    offsets[j + 1] = offsets[j]! + all.offsets[id + 1]! - all.offsets[id]!
+  })
+  const byRow = <A extends Int32Array | Float32Array>(source: A, width: number): A => {
+    const rows = source.slice(0, offsets[ids.length]! * width) as A
+    ids.forEach((id, j) => {
+      rows.set(source.subarray(all.offsets[id]! * width, all.offsets[id + 1]! * width), offsets[j]! * width)
+    })
+    return rows
+  }
+  const each = (source: Int32Array) => Int32Array.from(ids, (id) => source[id]!)
+  const width = targetWidth(core)
+  const row = <A extends Int32Array | Float32Array>(source: A): A => (core.network.readout === 'all' ? byRow(source, width) : pickRows(source, width, ids))
+  return {
+    sequences: {
+      ...all,
+      count: ids.length,
+      offsets,
+      rows: byRow(all.rows, R),
+      lengths: each(all.lengths),
+      given: each(all.given),
+      steps: all.steps && byRow(all.steps, 1),
+      cut: all.cut && each(all.cut),
+    },
+    targets: targets && { values: row(targets.values), weights: row(targets.weights) },
+  }
+}
+
+function pickRows<A extends Int32Array | Float32Array>(source: A, width: number, ids: Int32Array): A {
+  const rows = source.slice(0, ids.length * width) as A
+  ids.forEach((id, j) => {
+    rows.set(source.subarray(id * width, id * width + width), j * width)
+  })
+  return rows
+}

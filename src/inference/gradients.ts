@@ -1,0 +1,202 @@
+/*
+ * gradients() and backward(): dL/d everything from the loss, or from given upstream gradients, with ‖dL/ds‖ for every step: where the
+ * gradient vanishes or explodes can be seen.
+ */
+import type { Read } from '../backends/engine.js'
+import type { Core } from '../model/core.js'
+import { weightTensors } from '../model/weights.js'
+import type { Compiled } from '../plan/compile.js'
+import { stride, UNIT_FLOATS } from '../plan/memory.js'
+import { type Frame, type Window, windows } from '../sequences/batch.js'
+import type { Sequences, Targets, Upstream } from '../sequences/data.js'
+import type { Backward, State, Tensor, Weights } from '../types.js'
+import { expandRows, expandSteps, stepStarts } from './expand.js'
+import { tensor } from './forward.js'
+import { everyId, passNow, type PassRequest, type PassResult, readRows } from './pass.js'
+
+export interface GradientOptions {
+  readonly initial: Float32Array[] | undefined
+  readonly reduction: 'mean' | 'sum'
+  readonly bptt: { window: number; stride: number } | undefined
+}
+
+const wants = { gradients: 'fresh', dx: true, stateGradients: true } as const
+
+/** Everything that gradients() and backward() read of one pass. */
+const reads =
+  (core: Core) =>
+  (compiled: Compiled, { B, R }: Frame): Record<string, Read> => {
+    const { state, input } = core.network
+    const named: Record<string, Read> = {
+      g: { at: core.layout.g, kind: 'float32', length: core.layout.table.units * UNIT_FLOATS },
+      dx: readRows(compiled.dx, R, input.size),
+    }
+    state.forEach((S, k) => {
+      named[`g0${k}`] = readRows(compiled.g0[k]!, B, S)
+      named[`norms${k}`] = { at: compiled.norms[k]!, kind: 'float64', length: R }
+      named[`norms0${k}`] = { at: compiled.norms0[k]!, kind: 'float64', length: B }
+    })
+    return named
+  }
+
+/** Results in the making: the users' shapes, filled pass by pass. */
+class Collected {
+  readonly x: Tensor
+  readonly initialState: Tensor[]
+  readonly norms: Tensor[]
+  private readonly ids: Int32Array
+  private readonly T: number
+
+  constructor(
+    private readonly core: Core,
+    private readonly sequences: Sequences,
+  ) {
+    const { state, input } = core.network
+    const B = sequences.count
+    this.T = sequences.lengths.reduce((most, length) => Math.max(most, length), 0)
+    this.ids = everyId(B)
+    this.x = tensor([B, this.T, input.size])
+    this.initialState = state.map((S) => tensor([B, S]))
+    this.norms = state.map(() => tensor([B, this.T + 1]))
+  }
+
+  add({ frame, read }: PassResult, window?: Window): void {
+    const { state, input } = this.core.network
+    this.addInputs(read['dx']!, frame, input.size, window)
+    state.forEach((S, k) => {
+      if (!window || window.from === 0) expandRows(this.initialState[k]!.data, S, read[`g0${k}`]!, frame, this.ids)
+      this.setNorms(this.norms[k]!.data, read[`norms${k}`]!, read[`norms0${k}`]!, frame, window)
+    })
+  }
+
+  /** dL/dx, summed over the windows that see a step. */
+  private addInputs(packed: Float32Array | Float64Array, frame: Frame, R: number, window: Window | undefined): void {
+    const { sequences, T, x } = this
+    if (!window) return expandSteps(x.data, T, R, packed, { frame, sequences, ids: this.ids }, 0)
+    const width = stride(R)
+    this.visit(frame, window, (id, step, row) => {
+      const at = (id * T + step) * R
+      for (let j = 0; j < R; j++) x.data[at + j] = x.data[at + j]! + packed[row * width + j]!
+    })
+  }
+
+  /** ‖dL/ds‖ in slot step + 1; a masked step has the same state as the one before it, and so the same norm. */
+  private setNorms(out: Float32Array, norms: Float32Array | Float64Array, norms0: Float32Array | Float64Array, frame: Frame, window: Window | undefined): void {
+    const { T, sequences } = this
+    if (!window || window.from === 0) for (let q = 0; q < frame.B; q++) out[frame.order[q]! * (T + 1)] = norms0[q]!
+    this.visit(frame, window, (id, step, row, i) => {
+      if (!window || i >= window.counted) out[id * (T + 1) + step + 1] = norms[row]!
+    })
+    if (!sequences.steps) return
+    for (let id = 0; id < sequences.count; id++) {
+      const used = new Set(sequences.steps.subarray(sequences.offsets[id]!, sequences.offsets[id + 1]!))
+      for (let step = 0; step < sequences.lengths[id]!; step++) {
+        const at = id * (T + 1) + step
+        if (!used.has(step)) out[at + 1] = out[at]!
+      }
+    }
+  }
+
+  /** Every packed row of a frame: its sequence, its step as the user counts, and its place i among the rows of its sequence. */
+  private visit(frame: Frame, window: Window | undefined, see: (id: number, step: number, row: number, i: number) => void): void {
+    const { offsets, steps } = this.sequences
+    const start = stepStarts(frame)
+    const from = window?.from ?? 0
+    for (let i = 0; i < frame.T; i++)
+      for (let q = 0, alive = start[i + 1]! - start[i]!; q < alive; q++) {
+        const id = frame.order[q]!
+        see(id, steps ? steps[offsets[id]! + from + i]! : from + i, start[i]! + q, from + i)
+      }
+  }
+
+  finish(block: Float32Array): Backward {
+    const weights = weightTensors(this.core.layout.table, block) as Weights
+    return {
+      gradients: { ...weights, x: this.x, initialState: { layers: this.initialState.map((s) => ({ s })) } },
+      stateGradientNorms: this.norms,
+    }
+  }
+}
+
+export async function gradients(
+  core: Core,
+  sequences: Sequences,
+  targets: Targets,
+  { initial, reduction, bptt }: GradientOptions,
+): Promise<Backward & { loss: number; finalState: State }> {
+  const collected = new Collected(core, sequences)
+  const request: PassRequest = { sequences, targets, wants: { ...wants, loss: true }, initial, final: true, frame: { reduction }, reads: reads(core) }
+  return core.inTurn(async () => {
+    let loss = 0
+    let weight = 0
+    let last: PassResult
+    if (!bptt) {
+      last = await passNow(core, request)
+      collected.add(last)
+      ;({ loss } = last)
+      ;({ weight } = last.frame)
+    } else {
+      const longest = Math.max(0, ...Array.from(sequences.offsets.subarray(1), (to, id) => to - sequences.offsets[id]!))
+      const start = initial ?? core.network.state.map((S) => new Float32Array(sequences.count * S))
+      const all = windows(Math.max(longest, 1), bptt)
+      for (const window of all) {
+        const first = window.counted === 0
+        const result: PassResult | undefined = await passNow(core, {
+          ...request,
+          wants: { ...request.wants, gradients: first ? 'fresh' : 'added' },
+          initial: first ? start : 'carried',
+          frame: { reduction, window },
+        })
+        collected.add(result, window)
+        loss += result.loss
+        weight += result.frame.weight
+        last = result
+      }
+    }
+    const finalState = { layers: last!.final!.map((s, k) => ({ s: { shape: [sequences.count, core.network.state[k]!], data: s } })) }
+    return { ...collected.finish(last!.read['g'] as Float32Array), loss: reduction === 'sum' ? loss : weight > 0 ? loss / weight : 0, finalState }
+  })
+}
+
+export async function backward(core: Core, sequences: Sequences, upstream: Upstream, initial: Float32Array[] | undefined): Promise<Backward> {
+  const collected = new Collected(core, sequences)
+  const result = await core.inTurn(() =>
+    passNow(core, { sequences, wants, initial, reads: reads(core), upstream: (frame) => packUpstream(core, sequences, upstream, frame) }),
+  )
+  collected.add(result)
+  return collected.finish(result.read['g'] as Float32Array)
+}
+
+/** Upstream gradients [B, T, ·] in the packed rows of a frame. */
+function packUpstream(core: Core, sequences: Sequences, { logits, states }: Upstream, frame: Frame) {
+  const { readout, output, state } = core.network
+  const T = sequences.lengths.reduce((most, length) => Math.max(most, length), 0)
+  const { offsets, steps } = sequences
+  const start = stepStarts(frame)
+  const rowsOfSteps = (dense: Float32Array, size: number) => {
+    const width = stride(size)
+    const packed = new Float32Array(frame.R * width)
+    for (let i = 0; i < frame.T; i++)
+      for (let q = 0, alive = start[i + 1]! - start[i]!; q < alive; q++) {
+        const id = frame.order[q]!
+        const at = (id * T + (steps ? steps[offsets[id]! + i]! : i)) * size
+        packed.set(dense.subarray(at, at + size), (start[i]! + q) * width)
+      }
+    return packed
+  }
+  const ds = states?.map((dense, k) => rowsOfSteps(dense, state[k]!))
+  if (!logits) return { ds }
+  const O = output.size
+  if (readout === 'all') return { ds, dz: rowsOfSteps(logits, O) }
+  const width = stride(O)
+  const dz = new Float32Array(frame.B * width)
+  const dzSteps = ds && new Float32Array(frame.R * width)
+  for (let q = 0; q < frame.B; q++) {
+    const id = frame.order[q]!
+    const row = logits.subarray(id * O, id * O + O)
+    dz.set(row, q * width)
+    const rows = offsets[id + 1]! - offsets[id]!
+    if (rows > 0) dzSteps?.set(row, (start[rows - 1]! + q) * width)
+  }
+  return { ds, dz, dzSteps }
+}

@@ -1,0 +1,160 @@
+/*
+ * One pass of sequences through the network as one frame: data are put into backend memory, the plan runs, results are read back. All of
+ * predict, forward, evaluate, gradients and backward are made of passes; train() has its own way, with resident data (training/loop.ts).
+ */
+import type { JobResult, Read, Write } from '../backends/engine.js'
+import type { Core } from '../model/core.js'
+import { type Capacity, type Compiled, type DataPlaces, noData, type Wants } from '../plan/compile.js'
+import { Allocator, Region, stride, UNIT_BYTES } from '../plan/memory.js'
+import { Result } from '../plan/operations.js'
+import { Batcher, type Frame, type FrameOptions, setScalars } from '../sequences/batch.js'
+import type { Sequences, Targets } from '../sequences/data.js'
+
+export interface PassRequest {
+  readonly sequences: Sequences
+  readonly targets?: Targets | undefined
+  readonly wants: Omit<Wants, 'pack' | 'carry'>
+  /** States to start from, dense [B, s_k] for each layer; 'carried': where the pass before, over the same sequences, left them. */
+  readonly initial?: readonly Float32Array[] | 'carried' | undefined
+  /** Read the state after the last row of each sequence. */
+  readonly final?: boolean
+  readonly frame?: Omit<FrameOptions, 'carryIn' | 'carryOut'>
+  /** The optimiser's, for wants.update. */
+  readonly scalars?: Float32Array
+  /** backward(): packed upstream gradients, made for this frame. */
+  readonly upstream?: (frame: Frame) => { dz?: Float32Array; dzSteps?: Float32Array; ds?: readonly Float32Array[] }
+  readonly reads: (compiled: Compiled, frame: Frame) => Record<string, Read>
+}
+
+export interface PassResult {
+  readonly frame: Frame
+  readonly compiled: Compiled
+  /** Σwℓ and the score (plan/operations.ts, LOSS). */
+  readonly loss: number
+  readonly score: number
+  readonly norm: number
+  /** Status of plan/operations.ts: whether an update was made. */
+  readonly status: number
+  readonly read: Record<string, Float32Array | Float64Array>
+  /** The states after the last rows, dense [B, s_k] in the order of the sequences. */
+  readonly final: Float32Array[] | undefined
+}
+
+/** At most a quarter more than asked for, so that calls of nearly the same size share a plan. */
+function roomy(n: number): number {
+  const grain = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(n, 1))) - 2)
+  return Math.ceil(Math.max(n, 1) / grain) * grain
+}
+
+/** Scalars in a target row that are weighted one by one. */
+export const targetWidth = ({ network: { output } }: Core) => (output.head === 'softmax' ? 1 : output.size)
+
+export const batcherOf = (core: Core, sequences: Sequences, targets?: Targets) =>
+  new Batcher(sequences.offsets, targets, core.network.readout === 'all', targetWidth(core), core.network.output.head === 'linear')
+
+/** Every sequence, in order. */
+export const everyId = (count: number) => Int32Array.from({ length: count }, (_, id) => id)
+
+/** One pass of all sequences; takes its turn at the engine. */
+export function pass(core: Core, request: PassRequest): Promise<PassResult> {
+  return core.inTurn(() => passNow(core, request))
+}
+
+/** The same for who has the turn already. */
+export async function passNow(core: Core, request: PassRequest): Promise<PassResult> {
+  const { sequences, targets, wants, initial, final = false, upstream, reads } = request
+  await core.ready()
+  const options = { ...request.frame, carryIn: initial !== undefined, carryOut: final }
+  const frame = batcherOf(core, sequences, targets).frame(everyId(sequences.count), options)!
+  if (request.scalars) setScalars(frame, request.scalars)
+  const capacity = { B: roomy(sequences.count), R: roomy(sequences.offsets[sequences.count]!) }
+  const { data, writes, bytes } = placeData(core, capacity, sequences, targets, upstream?.(frame))
+
+  const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
+  const compiled = core.compiled({ ...wants, ...(core.mustPack && { pack: true }), ...(carry && { carry }) }, capacity, data)
+  const named = reads(compiled, frame)
+  const carries = carry ? core.layout.carries(carry) : []
+  if (initial && initial !== 'carried') initial.forEach((states, k) => writes.push({ at: carries[k]!, data: padRows(states, core.network.state[k]!) }))
+  const finals: Read[] = final ? carries.map((at, k) => ({ at, kind: 'float32', length: sequences.count * stride(core.network.state[k]!) })) : []
+
+  const turn = {
+    compiled,
+    frames: frame.ints,
+    count: 1,
+    writes,
+    reads: [...Object.values(named), ...finals],
+    dataBytes: bytes,
+    carryBytes: carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0,
+  }
+  const result = await core.run(turn, wants.update ? 'updates' : packsAll(wants) ? 'packs' : 'nothing')
+  return unpackResult(core, result, frame, compiled, Object.keys(named))
+}
+
+/** Only a plan that reads out and goes back through everything has packed all matrices. */
+const packsAll = (wants: PassRequest['wants']) => Boolean(wants.loss && wants.gradients && wants.dx)
+
+function unpackResult(core: Core, { results, reads }: JobResult, frame: Frame, compiled: Compiled, names: string[]): PassResult {
+  const read: PassResult['read'] = {}
+  names.forEach((name, i) => {
+    read[name] = reads[i]!
+  })
+  const finals = reads.slice(names.length) as Float32Array[]
+  return {
+    frame,
+    compiled,
+    loss: results[Result.LOSS]!,
+    score: results[Result.SCORE]!,
+    norm: results[Result.NORM]!,
+    status: results[Result.STATUS]!,
+    read,
+    final: finals.length ? finals.map((rows, k) => unpadRows(rows, core.network.state[k]!)) : undefined,
+  }
+}
+
+/** Places of a call's data in DATA, behind what a training run keeps there. */
+export function placeData(core: Core, capacity: Capacity, sequences: Sequences, targets?: Targets, upstream: ReturnType<NonNullable<PassRequest['upstream']>> = {}) {
+  const { input, output, state, readout } = core.network
+  const area = new Allocator(Region.DATA)
+  area.units = core.residentUnits
+  const writes: Write[] = []
+  const place = (floats: number, data?: Float32Array | Int32Array) => {
+    const at = area.floats(floats)
+    if (data?.length) writes.push({ at, data })
+    return at
+  }
+  const rows = readout === 'all' ? capacity.R : capacity.B
+  const data: { -readonly [K in keyof DataPlaces]: DataPlaces[K] } = { ...noData }
+  data.x = place(capacity.R * (input.tokens ? 1 : input.size), sequences.rows)
+  if (targets) {
+    const width = targetWidth(core)
+    data.targets = place(rows * width, targets.values)
+    data.weights = place(rows * width, targets.weights)
+  }
+  if (upstream.dz) data.dz = place(rows * stride(output.size), upstream.dz)
+  if (upstream.dzSteps) data.dzSteps = place(capacity.R * stride(output.size), upstream.dzSteps)
+  if (upstream.ds) data.ds = upstream.ds.map((ds, k) => place(capacity.R * stride(state[k]!), ds))
+  return { data: data as DataPlaces, writes, bytes: area.bytes }
+}
+
+/** Dense rows [B, S] as rows of stride(S). */
+export function padRows(dense: Float32Array, S: number): Float32Array {
+  const width = stride(S)
+  if (width === S) return dense
+  const B = dense.length / S
+  const padded = new Float32Array(B * width)
+  for (let q = 0; q < B; q++) padded.set(dense.subarray(q * S, q * S + S), q * width)
+  return padded
+}
+
+/** And back. */
+export function unpadRows(padded: Float32Array, S: number): Float32Array {
+  const width = stride(S)
+  if (width === S) return padded
+  const B = padded.length / width
+  const dense = new Float32Array(B * S)
+  for (let q = 0; q < B; q++) dense.set(padded.subarray(q * width, q * width + S), q * S)
+  return dense
+}
+
+/** A read of rows of stride(size). */
+export const readRows = (at: number, rows: number, size: number): Read => ({ at, kind: 'float32', length: rows * stride(size) })

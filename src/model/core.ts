@@ -1,0 +1,222 @@
+/*
+ * The inside of a model: its weights, the engine that computes with them, and the queue in which everything that uses the engine waits its
+ * turn. RNN (rnn.ts), training/ and inference/ are written over this; it knows plans, addresses and bytes, but no user input.
+ */
+import type { Engine, EngineDescription, EngineOptions, Job, JobResult, Read, Write } from '../backends/engine.js'
+import { type BackendChoice, chooseBackend } from '../backends/select.js'
+import { BpttError } from '../errors.js'
+import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
+import type { Network } from '../network/network.js'
+import { platform } from '../platform/platform.js'
+import { type Capacity, type Compiled, compile, type DataPlaces, Layout, regionBytes, type Wants } from '../plan/compile.js'
+import { UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
+import { Blocks } from './blocks.js'
+
+export interface Runtime {
+  readonly backend: 'auto' | 'native' | 'wasm' | 'reference'
+  readonly threads: number | undefined
+  readonly numerics: 'fast' | 'portable'
+}
+
+/** What one turn at the engine runs: a plan over frames, with what goes in before and comes out after. */
+export interface Turn {
+  readonly compiled: Compiled
+  readonly frames: Int32Array
+  readonly count: number
+  readonly writes?: readonly Write[]
+  readonly reads?: readonly Read[]
+  /** Bytes of DATA and CARRY that it uses. */
+  readonly dataBytes: number
+  readonly carryBytes?: number
+}
+
+/** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
+const SLOW_TO_DRAW = 256
+/** Plans kept for calls to come. */
+const MOST_PLANS = 32
+
+export class Core {
+  readonly layout: Layout
+  /** Moments of optimisers in HOME, behind parameters and gradients. */
+  readonly blocks: Blocks
+  /** Units of DATA and CARRY taken by a training run; other calls put theirs behind. */
+  residentUnits = 0
+  residentCarryUnits = 0
+  /** What naive answers to compare with are made of: set by train(). */
+  trainMean: Float64Array | undefined
+
+  private host: Float32Array | undefined
+  /** The engine's parameters are older than the host's, and its packed weights than its parameters. */
+  private uploadNeeded = true
+  private packNeeded = true
+  private choice: BackendChoice | undefined
+  private engine: Engine | undefined
+  private readonly bytes = { home: 0, data: 0, carry: 0, scratch: 0 }
+  private turn: Promise<unknown> = Promise.resolve()
+  private writer: string | undefined
+  private disposed = false
+  private readonly plans = new Map<string, Compiled>()
+
+  constructor(
+    readonly network: Network,
+    readonly runtime: Runtime,
+    weights?: Float32Array,
+  ) {
+    this.layout = new Layout(network)
+    this.blocks = new Blocks(this.layout.homeUnits, this.layout.table.units)
+    this.host = weights
+  }
+
+  /** The weights as of the last update that was read back: do not write. */
+  weights(): Float32Array {
+    this.host ??= initialWeights(this.network)
+    return this.host
+  }
+
+  /** Replaces the weights. */
+  setWeights(weights: Float32Array): void {
+    this.host = weights
+    this.uploadNeeded = true
+  }
+
+  /** Takes over weights that the engine has already. */
+  weightsRead(weights: Float32Array): void {
+    this.host = weights
+  }
+
+  get options(): EngineOptions {
+    return { numerics: this.runtime.numerics, threads: this.runtime.threads ?? platform().threads() }
+  }
+
+  get backend(): BackendChoice {
+    this.choice ??= chooseBackend(this.runtime.backend)
+    return this.choice
+  }
+
+  get description(): EngineDescription {
+    return this.engine?.description ?? this.backend.backend.describe(this.options)
+  }
+
+  /** Reserves the right to change the weights; @returns its release. */
+  startWriting(what: string): () => void {
+    this.check()
+    if (this.writer !== undefined)
+      throw new BpttError('ERR_BUSY', `${what} cannot start while ${this.writer} is running on this model`, { hint: 'Await it, or stop it first.' })
+    this.writer = what
+    return () => {
+      this.writer = undefined
+    }
+  }
+
+  check(): void {
+    if (this.disposed) throw new BpttError('ERR_DISPOSED', 'this model was disposed of', { hint: 'Make a new one.' })
+  }
+
+  /** Runs `task` when everything asked for before has had its turn. */
+  async inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const before = this.turn
+    let finished!: () => void
+    this.turn = new Promise<void>((resolve) => {
+      finished = resolve
+    })
+    try {
+      await before
+      this.check()
+      return await task()
+    } finally {
+      finished()
+    }
+  }
+
+  /** Draws the initial weights without blocking, and makes the engine. */
+  async ready(): Promise<Engine> {
+    if (!this.host && Math.max(...this.network.state) > SLOW_TO_DRAW) {
+      const drawn = await initialWeightsInSlices(this.network, () => platform().pause())
+      this.host ??= drawn
+    }
+    this.check()
+    const engine = this.engine ?? this.backend.backend.create(this.options)
+    this.engine = engine
+    return engine
+  }
+
+  /** Whether the next plan that uses packed weights must pack them. */
+  get mustPack(): boolean {
+    return this.packNeeded || this.uploadNeeded
+  }
+
+  /**
+   * One turn at the engine; inside inTurn only.
+   * @param effect what it does to packed weights: 'packs' after which they are right, 'updates' after which they are not, or 'nothing'
+   */
+  async run(turn: Turn, effect: 'packs' | 'updates' | 'nothing'): Promise<JobResult> {
+    const engine = await this.ready()
+    const { bytes } = this
+    const grow = (key: keyof typeof bytes, size: number) => Math.max(bytes[key], size)
+    const next = {
+      home: grow('home', this.blocks.units * UNIT_BYTES),
+      data: grow('data', turn.dataBytes),
+      carry: grow('carry', turn.carryBytes ?? 0),
+      scratch: grow('scratch', turn.compiled.scratchBytes),
+    }
+    const upload = this.uploadNeeded
+    const sent = this.weights()
+    const writes = upload ? [{ at: this.layout.p, data: sent }, ...(turn.writes ?? [])] : (turn.writes ?? [])
+    const job: Job = {
+      bytes: regionBytes({ ...next, pack: this.layout.packBytes }),
+      writes,
+      plan: turn.compiled.plan,
+      frames: turn.frames,
+      count: turn.count,
+      reads: turn.reads ?? [],
+    }
+    if (effect === 'updates') this.packNeeded = true
+    const result = await engine.submit(job).catch((error) => {
+      if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
+      throw error
+    })
+    Object.assign(bytes, next)
+    if (upload && this.host === sent) this.uploadNeeded = false
+    if (upload) this.packNeeded = true
+    if (effect === 'packs') this.packNeeded = false
+    this.check()
+    return result
+  }
+
+  /** Asks what is running on the engine to end before its next update. */
+  interrupt(): void {
+    this.engine?.stop()
+  }
+
+  /** A read of all parameters. */
+  readWeights(): Read {
+    return { at: this.layout.p, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
+  }
+
+  /** A plan for these wants and sizes, made once. */
+  compiled(wants: Wants, capacity: Capacity, data: DataPlaces): Compiled {
+    const key = JSON.stringify([wants, capacity, data])
+    let compiled = this.plans.get(key)
+    if (!compiled) {
+      if (this.plans.size >= MOST_PLANS) this.plans.delete(this.plans.keys().next().value!)
+      compiled = compile(this.layout, wants, capacity, data)
+      this.plans.set(key, compiled)
+    }
+    return compiled
+  }
+
+  /** Goes on with the weights that were read last, on a new engine. */
+  private dropEngine(): void {
+    this.engine?.dispose()
+    this.engine = undefined
+    this.uploadNeeded = true
+    Object.assign(this.bytes, { home: 0, data: 0, carry: 0, scratch: 0 })
+  }
+
+  dispose(): void {
+    if (this.disposed) return
+    this.disposed = true
+    this.dropEngine()
+    this.host = undefined
+  }
+}

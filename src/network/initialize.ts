@@ -1,0 +1,115 @@
+/*
+ * The initial weights, in float64 and rounded once. W orthogonal by default: with PyTorch's start the gradient shrinks by about 0.6 a
+ * step, with an orthogonal matrix it is f' alone that shrinks it. Written as generators that pause now and then, so that a large matrix
+ * can be drawn without blocking an event loop; the numbers do not depend on the pauses.
+ */
+import { type Network } from './network.js'
+import { type Parameter, parameterTable, parameterView } from './parameters.js'
+import { UNIT_FLOATS } from '../plan/memory.js'
+import { Random } from './random.js'
+
+/** Work between two pauses, in multiply-adds: about a millisecond. */
+const PAUSE_EVERY = 1e6
+
+/** Initial weights as one block (network/parameters.ts), at once. */
+export function initialWeights(network: Network): Float32Array {
+  const drawing = draw(network)
+  for (;;) {
+    const { done, value } = drawing.next()
+    if (done) return value
+  }
+}
+
+/** The same without blocking: gives way to `yieldTo` after every few milliseconds of work. */
+export async function initialWeightsInSlices(network: Network, yieldTo: () => Promise<void>): Promise<Float32Array> {
+  const drawing = draw(network)
+  let until = performance.now() + 5
+  for (;;) {
+    const { done, value } = drawing.next()
+    if (done) return value
+    if (performance.now() > until) {
+      await yieldTo()
+      until = performance.now() + 5
+    }
+  }
+}
+
+function* draw(network: Network): Generator<void, Float32Array, void> {
+  const table = parameterTable(network)
+  const block = new Float32Array(table.units * UNIT_FLOATS)
+  for (const parameter of table.list) {
+    const values = parameterView(block, parameter)
+    if (network.init === 'pytorch') drawPyTorch(network, parameter, values)
+    else if (parameter.shape.length === 1) continue // biases are zero
+    else if (parameter.name !== 'W') glorotUniform(network, parameter, values)
+    else if (network.init === 'identity') for (let i = 0, S = parameter.shape[0]!; i < S; i++) values[i * S + i] = 1
+    else yield* orthogonal(new Random(network.seed, 'W', parameter.layer), parameter.shape[0]!, values)
+    yield
+  }
+  return block
+}
+
+/** U(-a, a) with a = √(6 / (fan in + fan out)) (Glorot and Bengio, 2010). */
+function glorotUniform({ seed }: Network, { name, layer, shape }: Parameter, out: Float32Array): void {
+  const [N, K] = shape as [number, number]
+  fillUniform(new Random(seed, name, Math.max(layer, 0)), Math.sqrt(6 / (N + K)), out)
+}
+
+/**
+ * torch.nn.RNN and torch.nn.Linear: everything U(-1/√s, 1/√s), the head U(-1/√fan in, 1/√fan in). With one bias vector the sum of two
+ * draws, which is what PyTorch's two amount to.
+ */
+function drawPyTorch(network: Network, { name, layer }: Parameter, out: Float32Array): void {
+  const { seed, bias, state } = network
+  const bound = 1 / Math.sqrt(layer < 0 ? state.at(-1)! : state[layer]!)
+  const place = Math.max(layer, 0)
+  fillUniform(new Random(seed, name, place), bound, out)
+  if (name !== 'b' || bias === 'double') return
+  const second = new Random(seed, 'bh', place)
+  for (let i = 0; i < out.length; i++) out[i] = out[i]! + bound * (2 * second.uniform() - 1)
+}
+
+function fillUniform(random: Random, bound: number, out: Float32Array): void {
+  for (let i = 0; i < out.length; i++) out[i] = bound * (2 * random.uniform() - 1)
+}
+
+/**
+ * A random orthogonal matrix, uniform over all of them (Stewart, "The efficient generation of random orthogonal matrices", 1980): the
+ * product of Householder reflections of random vectors of dimension 1, 2, …, S, built up from the smallest, in 4/3·S³ operations.
+ */
+function* orthogonal(random: Random, S: number, out: Float32Array): Generator<void, void, void> {
+  const Q = new Float64Array(S * S)
+  const v = new Float64Array(S)
+  const product = new Float64Array(S)
+  let work = 0
+  for (let n = 1; n <= S; n++) {
+    // Q's last n rows and columns: first the unit matrix is extended by one, then reflected from the left along v.
+    const from = S - n
+    let norm = 0
+    for (let i = from; i < S; i++) {
+      v[i] = random.normal()
+      norm += v[i]! * v[i]!
+    }
+    norm = Math.sqrt(norm)
+    const sign = v[from]! < 0 ? -1 : 1
+    // H = I - 2vvᵀ/vᵀv sends the drawn vector to -sign·norm·e₁; the factor -sign makes the first column uniform on the sphere.
+    v[from] = v[from]! + sign * norm
+    const scale = 1 / (norm * (norm + Math.abs(v[from]! - sign * norm)))
+    Q[from * S + from] = -sign
+    product.fill(0, from)
+    for (let i = from; i < S; i++) {
+      const factor = v[i]! * scale
+      for (let j = from, at = i * S + from; j < S; j++, at++) product[j] = product[j]! + factor * Q[at]!
+    }
+    for (let i = from; i < S; i++) {
+      const factor = v[i]!
+      for (let j = from, at = i * S + from; j < S; j++, at++) Q[at] = Q[at]! - factor * product[j]!
+    }
+    work += 2 * n * n
+    if (work > PAUSE_EVERY) {
+      work = 0
+      yield
+    }
+  }
+  out.set(Q)
+}

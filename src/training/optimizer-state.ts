@@ -1,0 +1,56 @@
+/* The moments of one optimiser in backend memory, and the plan's UPDATE that uses them. Owned by one train() or one trainer(). */
+import type { Write } from '../backends/engine.js'
+import type { Core } from '../model/core.js'
+import type { Update } from '../plan/compile.js'
+import { NONE, UNIT_FLOATS } from '../plan/memory.js'
+import { momentsOf, updateFlags, updateScalars } from './scalars.js'
+import type { UpdateSettings } from './settings.js'
+
+/** Moments of trainers that nobody holds any more are given back. */
+const dropped = new FinalizationRegistry<() => void>((release) => release())
+
+const KIND = { sgd: 'SGD', rmsprop: 'RMSPROP', adagrad: 'ADAGRAD', adam: 'ADAM', adamw: 'ADAMW' } as const
+
+export class OptimizerState {
+  /** Updates made so far. */
+  updates = 0
+  readonly update: Update
+  private readonly taken: number[] = []
+  private fresh: Write[] = []
+
+  constructor(
+    core: Core,
+    private readonly settings: UpdateSettings,
+  ) {
+    const { optimizer, clipNorm } = settings
+    const starts = momentsOf(optimizer)
+    const block = (start: number | undefined) => {
+      if (start === undefined) return NONE
+      const at = core.blocks.take()
+      this.taken.push(at)
+      this.fresh.push({ at, data: new Float32Array(core.layout.table.units * UNIT_FLOATS).fill(start) })
+      return at
+    }
+    this.update = { optimizer: KIND[optimizer.kind], flags: updateFlags(settings), m: block(starts.m), v: block(starts.v), a: block(starts.a), maxNorm: clipNorm }
+    const { taken } = this
+    this.release = () => {
+      for (const at of taken.splice(0)) core.blocks.giveBack(at)
+    }
+    dropped.register(this, this.release, this)
+  }
+
+  /** Gives the moments' memory back; they are gone. */
+  readonly release: () => void
+
+  /** What must be written before the first update. */
+  start(): Write[] {
+    const writes = this.fresh
+    this.fresh = []
+    return writes
+  }
+
+  /** Scalars of the update that comes `ahead` updates after the next one. */
+  scalars(lr: number, ahead = 0): Float32Array {
+    return updateScalars(this.settings, lr, this.updates + ahead + 1)
+  }
+}

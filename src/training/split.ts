@@ -1,0 +1,58 @@
+/* Which sequences are kept from training for validation. */
+import { BpttError } from '../errors.js'
+import type { Network } from '../network/network.js'
+import { Random } from '../network/random.js'
+import type { Targets } from '../sequences/data.js'
+
+export interface Split {
+  readonly train: Int32Array
+  readonly validation: Int32Array
+}
+
+export interface SplitRequest {
+  readonly fraction: number
+  readonly by: 'tail' | 'shuffle' | 'group' | 'auto'
+  readonly seed: number
+  /** A number for each sequence: those of one group stay together. */
+  readonly groups: Int32Array | undefined
+}
+
+/** 'auto': by groups where they are given, else stratified by class (one softmax target a sequence), else shuffled. */
+export function split(network: Network, count: number, targets: Targets, { fraction, by, seed, groups }: SplitRequest): Split {
+  const random = new Random(seed, 'SPLIT')
+  const all = Int32Array.from({ length: count }, (_, id) => id)
+  if (by === 'group' && !groups) throw new BpttError('ERR_INVALID_ARG', 'validation by group needs groups', { at: 'options.validation.by', hint: 'Pass data.groups, one value for each sequence.' })
+  const held = new Uint8Array(count)
+  const hold = (ids: Int32Array, share: number) => {
+    for (const id of ids.subarray(0, Math.round(share * ids.length))) held[id] = 1
+  }
+  if (by === 'tail') for (const id of all.subarray(count - Math.round(fraction * count))) held[id] = 1
+  else if (by === 'group' || (by === 'auto' && groups)) holdGroups(groups!, fraction, random, held)
+  else if (by === 'auto' && network.readout === 'last' && network.output.head === 'softmax') {
+    for (let c = 0; c < network.output.size; c++) hold(random.shuffle(all.filter((id) => targets.values[id] === c)), fraction)
+  } else hold(random.shuffle(all.slice()), fraction)
+
+  const train = all.filter((id) => !held[id])
+  const validation = all.filter((id) => held[id])
+  if (train.length && validation.length) return { train, validation }
+  throw new BpttError('ERR_EMPTY', `validation leaves ${train.length ? 'no sequence to validate with' : 'no sequence to train on'}`, {
+    at: 'options.validation',
+    received: `${fraction} of ${count} sequence${count === 1 ? '' : 's'}`,
+    hint: 'Use another fraction, or pass validation data.',
+  })
+}
+
+/** Whole groups, in random order, until the fraction of sequences is reached. */
+function holdGroups(groups: Int32Array, fraction: number, random: Random, held: Uint8Array): void {
+  const order = random.shuffle(Int32Array.from(new Set(groups)))
+  const wanted = fraction * groups.length
+  let taken = 0
+  for (const group of order) {
+    const size = groups.reduce((n, g) => n + (g === group ? 1 : 0), 0)
+    if (taken > 0 && taken + size / 2 > wanted) break
+    groups.forEach((g, id) => {
+      if (g === group) held[id] = 1
+    })
+    taken += size
+  }
+}
