@@ -14,11 +14,11 @@ const args = process.argv.slice(2)
 
 /** What node-gyp's output means, most telling first. */
 const REASONS = [
-  [/find Python/i, 'node-gyp found no Python'],
-  [/not found: make|make: (command )?not found|`?make`? .*ENOENT/, 'there is no make'],
-  [/(g\+\+|c\+\+|clang\+\+|cc|cl(\.exe)?): (command )?not found|find VS|No Xcode/i, 'there is no C++ compiler'],
+  [/ERR! find Python/, 'node-gyp found no Python'],
+  [/not found: make|spawn make ENOENT/, 'there is no make'],
+  [/(g\+\+|c\+\+|gcc|clang|cc)(: command)?(: No such file|: not found| not found)|find VS|No Xcode/i, 'there is no C++ compiler'],
   [/node_api\.h|js_native_api\.h/, 'the Node headers are not there'],
-  [/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|fetch failed|response downloading|install response/, 'the Node headers are not beside the binary and could not be downloaded'],
+  [/network|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|install error/, 'the Node headers are neither beside node nor can they be downloaded'],
   [/error: .*/, undefined],
 ]
 
