@@ -1,0 +1,183 @@
+/*
+ * The WebAssembly backend on the calling thread: a LocalEngine around one instance of assembly/ with a memory of its own. JavaScript
+ * copies in and out and calls once a frame. Off the event loop: backends/remote.ts, which runs this engine in a Worker.
+ */
+import { BpttError } from '../errors.js'
+import { FrameView } from '../plan/frame.js'
+import { floatOffset, regionOf, REGIONS } from '../plan/memory.js'
+import { Result, RESULT_FIELDS, Status } from '../plan/operations.js'
+import type { Plan } from '../plan/plan.js'
+import type { EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob, Write } from './engine.js'
+import { encode, PlanCheck } from './validate.js'
+import { createPages, JOB, WasmMemory } from './wasm-memory.js'
+import { compiled, instantiate, type Compiled, type Exports } from './wasm-module.js'
+
+/** What the plan is here, made when first seen. */
+interface Program {
+  readonly code: Int32Array
+  readonly constants: Float64Array
+  readonly check: PlanCheck
+}
+
+/** Where the parts of a job are, in bytes behind the base of JOB, and the bytes that all regions need. */
+interface Room {
+  readonly constants: number
+  readonly code: number
+  readonly frames: number
+  readonly starts: number
+  readonly bytes: readonly number[]
+}
+
+/** @throws ERR_BACKEND where WebAssembly cannot be used here. */
+export function describe({ numerics }: EngineOptions): EngineDescription {
+  const { isa, arithmetic } = compiled(numerics)
+  return { name: 'wasm', isa, arithmetic, threads: 1 }
+}
+
+/**
+ * @param stop a word that another thread sets, other than 0, to end the job in flight before its next update
+ * @throws ERR_BACKEND where WebAssembly cannot be used here
+ */
+export function createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine {
+  return new WasmEngine(describe(options), compiled(options.numerics), stop)
+}
+
+class WasmEngine implements LocalEngine {
+  private parts: { readonly exports: Exports; readonly memory: WasmMemory } | undefined
+  private failure: BpttError | undefined
+  private readonly programs = new WeakMap<Plan, Program>()
+
+  constructor(
+    readonly description: EngineDescription,
+    { module, heap }: Compiled,
+    stop: Int32Array | undefined,
+  ) {
+    const pages = createPages(heap)
+    const exports = instantiate(module, pages, stop ? () => Atomics.load(stop, 0) : () => 0)
+    this.parts = { exports, memory: new WasmMemory(pages, heap, exports.regionBases.value) }
+  }
+
+  run({ bytes, writes, plan, frames, count, reads }: Job): JobResult {
+    const { memory } = this.usable()
+    const program = this.program(plan)
+    const sizes = memory.grown(bytes)
+    for (const { at, data } of writes) inside(sizes, at, data.byteLength)
+    for (const { at, kind, length } of reads) inside(sizes, at, kind === 'float64' ? 8 * length : 4 * length)
+    const list: FrameView[] = []
+    let ints = 0
+    for (let n = 0; n < count; n++) {
+      const frame = new FrameView(frames, ints)
+      program.check.frame(frame, frames.length - ints, sizes)
+      list.push(frame)
+      ints += frame.size
+    }
+    const room = roomFor(bytes, program, count, ints, Math.max(0, ...list.map(({ T }) => T)))
+    memory.grow(room.bytes)
+    for (const write of writes) copyIn(memory, write)
+    for (const frame of list) program.check.indices(frame, memory)
+
+    const begin = performance.now()
+    const base = memory.base(JOB)
+    load(memory, room, program, frames.length === ints ? frames : frames.subarray(0, ints))
+    const { doubles } = memory.views()
+    const results = doubles.subarray(base / 8, base / 8 + RESULT_FIELDS * count).fill(0)
+    let at = base + room.frames
+    for (let n = 0; n < count; n++) {
+      this.execute(base, room, at, base + 8 * RESULT_FIELDS * n)
+      if (results[RESULT_FIELDS * n + Result.STATUS] !== Status.DONE) break
+      at += 4 * list[n]!.size
+    }
+    const seconds = (performance.now() - begin) / 1000
+    return { results: results.slice(), reads: reads.map((read) => copyOut(memory, read)), seconds }
+  }
+
+  prepare({ bytes, plan, frame, input, output }: StepJob): PreparedStep {
+    const { memory } = this.usable()
+    const program = this.program(plan)
+    const ints = frame.slice()
+    const view = new FrameView(ints)
+    const sizes = memory.grown(bytes)
+    program.check.frame(view, ints.length, sizes)
+    inside(sizes, input.at, 4 * input.length)
+    inside(sizes, output.at, 4 * output.length)
+    const room = roomFor(bytes, program, 1, ints.length, view.T)
+    memory.grow(room.bytes)
+    const from = input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length)
+    const to = new Float32Array(output.length)
+    const write = { at: input.at, data: from }
+    const run = () => {
+      this.usable()
+      copyIn(memory, write)
+      program.check.indices(view, memory)
+      load(memory, room, program, ints)
+      const base = memory.base(JOB)
+      this.execute(base, room, base + room.frames, base)
+      const { floats } = memory.views()
+      const first = memory.byteOf(output.at) / 4
+      for (let i = 0; i < to.length; i++) to[i] = floats[first + i]!
+    }
+    return { input: from, output: to, run }
+  }
+
+  dispose(): void {
+    this.parts = undefined
+  }
+
+  private usable() {
+    if (this.failure) throw this.failure
+    if (!this.parts) throw new BpttError('ERR_DISPOSED', 'this engine was disposed of')
+    return this.parts
+  }
+
+  private program(plan: Plan): Program {
+    let program = this.programs.get(plan)
+    if (!program) this.programs.set(plan, (program = { check: new PlanCheck(plan), code: encode(plan), constants: plan.constants.slice() }))
+    return program
+  }
+
+  /** One frame; all places are bytes of memory. */
+  private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number): void {
+    try {
+      this.usable().exports.run(base + code, base + frames, base + constants, frame, base + starts, result)
+    } catch (cause) {
+      this.failure = new BpttError('ERR_INTERNAL', 'the WebAssembly kernels failed; this engine cannot be used any more', { cause })
+      throw this.failure
+    }
+  }
+}
+
+function roomFor(regions: readonly number[], { code, constants }: Program, count: number, frameInts: number, T: number): Room {
+  const constantsAt = 8 * RESULT_FIELDS * count
+  const codeAt = constantsAt + 8 * constants.length
+  const frames = codeAt + 4 * code.length
+  const starts = frames + 4 * frameInts
+  const bytes = Array.from({ length: REGIONS }, (_, r) => regions[r] ?? 0)
+  bytes[JOB] = starts + 4 * (T + 1)
+  return { constants: constantsAt, code: codeAt, frames, starts, bytes }
+}
+
+/** Puts a plan and its frames where the interpreter reads them. */
+function load(memory: WasmMemory, { constants, code, frames }: Room, program: Program, ints: Int32Array): void {
+  const views = memory.views()
+  const base = memory.base(JOB)
+  views.doubles.set(program.constants, (base + constants) / 8)
+  views.ints.set(program.code, (base + code) / 4)
+  views.ints.set(ints, (base + frames) / 4)
+}
+
+function inside(sizes: readonly number[], at: number, bytes: number): void {
+  if (at >= 0 && 4 * floatOffset(at) + bytes <= (sizes[regionOf(at)] ?? 0)) return
+  throw new BpttError('ERR_INTERNAL', 'a copy does not fit its region', { expected: `at most ${sizes[regionOf(at)]} bytes`, received: `${bytes} at ${at}` })
+}
+
+function copyIn(memory: WasmMemory, { at, data }: Write): void {
+  const { ints, floats } = memory.views()
+  if (data instanceof Int32Array) ints.set(data, memory.byteOf(at) / 4)
+  else floats.set(data, memory.byteOf(at) / 4)
+}
+
+function copyOut(memory: WasmMemory, { at, kind, length }: Read): Float32Array | Float64Array {
+  const { floats, doubles } = memory.views()
+  const byte = memory.byteOf(at)
+  return kind === 'float64' ? doubles.slice(byte / 8, byte / 8 + length) : floats.slice(byte / 4, byte / 4 + length)
+}
