@@ -98,6 +98,10 @@ export interface Engine {
 export interface Backend {
   readonly name: BackendName
   describe(options: EngineOptions): EngineDescription
-  createLocal(options: EngineOptions): LocalEngine
+  /**
+   * @param stop a word, of shared memory where there is some: not 0 when the job in flight must end (Engine.stop). Engines that can
+   *   look at it do so before their next update; for the others the caller cuts jobs into slices.
+   */
+  createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine
   create(options: EngineOptions): Engine
 }

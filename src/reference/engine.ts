@@ -2,7 +2,7 @@
  * The reference backend: interprets plans in plain TypeScript, one operation after the other, on the calling thread. It is the readable
  * statement of the maths, the oracle of the tests, and what runs where neither native code nor WebAssembly can.
  */
-import type { EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob } from '../backends/engine.js'
+import type { EngineDescription, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob } from '../backends/engine.js'
 import { FrameView } from '../plan/frame.js'
 import { Result, RESULT_FIELDS, Status, type OperationName } from '../plan/operations.js'
 import { instructions, type Plan } from '../plan/plan.js'
@@ -38,6 +38,9 @@ export interface Oracle extends LocalEngine {
   run(job: OracleJob): JobResult
 }
 
+const describe = ({ name }: Rounding): EngineDescription => ({ name: 'reference', isa: 'javascript', arithmetic: name, threads: 1 })
+export const referenceDescription = describe(mulAdd)
+
 class ReferenceEngine implements Oracle {
   readonly description: EngineDescription
   private readonly operations: Operations
@@ -48,7 +51,7 @@ class ReferenceEngine implements Oracle {
     rounding: Rounding,
     private readonly stop?: Int32Array,
   ) {
-    this.description = { name: 'reference', isa: 'javascript', arithmetic: rounding.name, threads: 1 }
+    this.description = describe(rounding)
     this.operations = operations(rounding)
     this.memory = new Memory(rounding.name === 'float64')
   }
@@ -127,7 +130,7 @@ class ReferenceEngine implements Oracle {
  * The reference in float32, class mul-add.
  * @param stop a word that another thread sets to end the job in flight
  */
-export function createReference(_options?: EngineOptions, stop?: Int32Array): LocalEngine {
+export function createReference(stop?: Int32Array): LocalEngine {
   return new ReferenceEngine(mulAdd, stop)
 }
 

@@ -1,0 +1,57 @@
+/*
+ * Browsers, and other places with web Workers. Not part of the Node build (import.meta does not exist in CommonJS). See platform.ts.
+ */
+import { loadWasm } from '../backends/wasm.js'
+import { BpttError } from '../errors.js'
+import type { Platform } from './platform.js'
+
+/** The part of DedicatedWorkerGlobalScope that is used: TypeScript's libraries for pages and for Workers exclude each other. */
+interface WorkerScope {
+  postMessage(message: unknown, transfer: ArrayBuffer[]): void
+  onmessage: ((event: MessageEvent) => void) | null
+}
+
+export const browser: Platform = {
+  environment: () => undefined,
+  threads: () => navigator.hardwareConcurrency || 1,
+
+  // A timer would wait 4 ms and more.
+  pause: () =>
+    new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel()
+      port1.onmessage = () => {
+        port1.close()
+        resolve()
+      }
+      port2.postMessage(null)
+    }),
+
+  loadBackend(name) {
+    if (name === 'wasm') return loadWasm()
+    throw new BpttError('ERR_BACKEND', 'the native backend needs Node, and this is a browser')
+  },
+
+  spawn(make, onMessage, onEnd) {
+    const worker = make ? (make() as Worker) : new Worker(new URL('../backends/worker.js', import.meta.url), { type: 'module', name: 'bptt' })
+    let ended = false
+    const end = (reason: unknown) => {
+      if (!ended) onEnd(reason)
+      ended = true
+      worker.terminate()
+    }
+    worker.onmessage = (event) => onMessage(event.data)
+    worker.onmessageerror = () => end(new Error('a message could not be read'))
+    worker.onerror = (event) => end(new Error(event.message || 'its script could not be loaded; see configure({ worker })'))
+    return {
+      post: (message, transfer) => worker.postMessage(message, transfer),
+      hold: () => {},
+      sharesMemory: typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated,
+    }
+  },
+
+  serve(program) {
+    const scope = globalThis as unknown as WorkerScope
+    const receive = program((message, transfer) => scope.postMessage(message, transfer))
+    scope.onmessage = (event) => receive(event.data)
+  },
+}

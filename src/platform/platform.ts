@@ -1,0 +1,39 @@
+/*
+ * The seam between the package and where it runs: Node (node.ts) or a browser (browser.ts). host.ts says which; the browser build puts
+ * another line there. Nothing else in src/ asks where it is.
+ */
+import type { Backend } from '../backends/engine.js'
+import { host } from './host.js'
+
+/** What one end of a Worker hears. */
+export type Listener = (message: unknown) => void
+export type Post = (message: unknown, transfer: ArrayBuffer[]) => void
+
+/** The main side's view of the training Worker. */
+export interface TrainingWorker {
+  readonly post: Post
+  /** Whether it keeps the process alive. A new one does not. */
+  hold(alive: boolean): void
+  /** Whether a word of shared memory reaches it. */
+  readonly sharesMemory: boolean
+}
+
+export interface Platform {
+  environment(name: string): string | undefined
+  /** Threads worth starting. */
+  threads(): number
+  /** Resolves after everything else that waits in the event loop had its turn. */
+  pause(): Promise<void>
+  /** Loads the code of a backend, now. Throws BpttError where it cannot be used. */
+  loadBackend(name: 'native' | 'wasm'): Backend
+  /**
+   * Starts a Worker that runs backends/worker.js.
+   * @param make the user's way to make it
+   * @param onEnd called once when it dies, with the reason
+   */
+  spawn(make: (() => unknown) | undefined, onMessage: Listener, onEnd: (reason: unknown) => void): TrainingWorker
+  /** Inside the Worker: connects the program to its other end. */
+  serve(program: (post: Post) => Listener): void
+}
+
+export const platform = (): Platform => host
