@@ -1,0 +1,75 @@
+/*
+ * From what users hand to load() and fromPyTorch() to bytes of our own: nobody can change them while they are checked. Bytes, Blobs and
+ * web addresses are read here, on every platform alike; paths by the platform.
+ */
+import { LIMITS } from '../check/limits.js'
+import { BpttError, show } from '../errors.js'
+
+export interface Source {
+  readonly bytes: Uint8Array
+  /** Name for messages, where there is one. */
+  readonly file?: string
+}
+
+const tagOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)!.get!
+
+/** @param readPath how this platform reads a path, or an address that is not http(s). */
+export async function readSource(from: unknown, readPath: (path: string | URL, maxBytes: number) => Promise<Source>, at = 'from'): Promise<Source> {
+  const limit = LIMITS.FILE_BYTES
+  if (typeof from === 'string') return readPath(from, limit)
+  if (from instanceof URL) return from.protocol === 'http:' || from.protocol === 'https:' ? fetchBytes(from, limit) : readPath(from, limit)
+  if (typeof Blob === 'function' && from instanceof Blob) {
+    if (from.size > limit) throw tooLarge(from.size, limit)
+    return { bytes: new Uint8Array(await from.arrayBuffer()) }
+  }
+  if (tagOf.call(from) === 'Uint8Array') return { bytes: copy(from as Uint8Array, at) }
+  if (isBuffer(from)) return { bytes: copy(from, at) }
+  const expected = 'a path, a URL, a Blob, an ArrayBuffer or a Uint8Array'
+  throw new BpttError('ERR_INVALID_ARG', 'cannot be read', { at, expected, received: show(from) })
+}
+
+const isBuffer = (value: unknown): value is ArrayBuffer => ['[object ArrayBuffer]', '[object SharedArrayBuffer]'].includes(Object.prototype.toString.call(value))
+
+/** The constructor looks at the real length and not at a property, and refuses what was detached. */
+function copy(from: Uint8Array | ArrayBuffer, at: string): Uint8Array {
+  try {
+    return new Uint8Array(ArrayBuffer.isView(from) ? from : new Uint8Array(from))
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new BpttError('ERR_OUT_OF_MEMORY', 'is too large to be copied', { at, cause })
+    throw new BpttError('ERR_DETACHED', 'was transferred', { at, cause })
+  }
+}
+
+const tooLarge = (size: number, limit: number, file?: string) =>
+  new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', { file, expected: `at most ${limit} bytes`, received: String(size) })
+
+/** Reads a response piece by piece, so that an endless one ends at the limit. */
+export async function fetchBytes(url: URL | string, limit: number = LIMITS.FILE_BYTES): Promise<Source> {
+  const file = String(url)
+  try {
+    const response = await fetch(url)
+    if (!response.ok) throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: `HTTP ${response.status}` })
+    const parts: Uint8Array[] = []
+    let size = 0
+    for (const reader = response.body!.getReader(); ; ) {
+      const { done, value } = await reader.read()
+      if (done) break
+      size += value.length
+      if (size > limit) {
+        void reader.cancel()
+        throw tooLarge(size, limit, file)
+      }
+      parts.push(value)
+    }
+    const bytes = new Uint8Array(size)
+    let at = 0
+    for (const part of parts) {
+      bytes.set(part, at)
+      at += part.length
+    }
+    return { bytes, file }
+  } catch (error) {
+    if (error instanceof BpttError) throw error
+    throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: (error as Error).message, cause: error })
+  }
+}
