@@ -7,7 +7,8 @@ import { FrameView } from '../plan/frame.js'
 import { floatOffset, regionOf, REGIONS } from '../plan/memory.js'
 import { Result, RESULT_FIELDS, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import type { EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob, Write } from './engine.js'
+import type { Backend, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob, Write } from './engine.js'
+import { createRemote } from './remote.js'
 import { encode, PlanCheck } from './validate.js'
 import { createPages, JOB, WasmMemory } from './wasm-memory.js'
 import { compiled, instantiate, type Compiled, type Exports } from './wasm-module.js'
@@ -40,6 +41,12 @@ export function describe({ numerics }: EngineOptions): EngineDescription {
  */
 export function createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine {
   return new WasmEngine(describe(options), compiled(options.numerics), stop)
+}
+
+/** @throws ERR_BACKEND where WebAssembly cannot be used here */
+export function loadWasm(): Backend {
+  compiled('portable')
+  return { name: 'wasm', describe, createLocal, create: (options) => createRemote('wasm', options) }
 }
 
 class WasmEngine implements LocalEngine {
