@@ -1,5 +1,6 @@
-// What an operation sees: the memory map, the frame in hand and where results go. Filled by the interpreter (interpreter.cc), read by
-// the kernels of every instruction set. Plain data, no standard library: this header is compiled into each instruction set's library.
+// What an operation sees: the memory map, the frame in hand and where results go. Filled by the interpreter
+// (interpreter.cc), read by the kernels of every instruction set. Plain data, no standard library: this header is
+// compiled into each instruction set's library.
 #pragma once
 #include <cstdint>
 
@@ -7,7 +8,8 @@
 
 namespace bptt {
 
-// Bytes of private workspace that each thread brings, 64-byte aligned: room for the packed operands of weight gradients.
+// Bytes of private workspace that each thread brings, 64-byte aligned: room for the packed operands of weight
+// gradients.
 constexpr int64_t WORKSPACE_BYTES = int64_t{4} << 20;
 
 struct Context {
@@ -15,10 +17,10 @@ struct Context {
   float *region[plan::REGIONS];
   // The frame (src/plan/frame.ts): T steps, B sequences, R packed rows.
   int32_t T, B, R;
-  const float *scalars;     // [1 + SCALAR_COUNT]: SCALE, then the optimiser's (index by plan::SCALAR_… + 1)
-  const int32_t *active;    // [T] rows alive at each step
-  const int32_t *start;     // [T + 1] packed row at which each step starts
-  const int32_t *base;      // [B] …, as named in frame.ts
+  const float *scalars;   // [1 + SCALAR_COUNT]: SCALE, then the optimiser's (index by plan::SCALAR_… + 1)
+  const int32_t *active;  // [T] rows alive at each step
+  const int32_t *start;   // [T + 1] packed row at which each step starts
+  const int32_t *base;    // [B] …, as named in frame.ts
   const int32_t *tbase;
   const int32_t *last;
   const int32_t *from;
@@ -31,14 +33,14 @@ struct Context {
   const int32_t *stop;      // not 0: give up; polled once per time step (read with __atomic_load_n)
 };
 
-// One operation of the plan on one thread of a team: does part `part` of `parts` equal shares, and nothing else's. The team meets
-// after each operation, never inside one. How an operation is shared out never changes a bit of its result.
+// One operation of the plan on one thread of a team: does part `part` of `parts` equal shares, and nothing else's. The
+// team meets after each operation, never inside one. How an operation is shared out never changes a bit of its result.
 using Operation = void (*)(const Context &context, const int32_t *args, int part, int parts);
 
 // Everything one instruction set exports.
 struct Kernels {
-  const char *isa;         // "sse2", "avx2", "avx512", "neon"
-  const char *arithmetic;  // "fma" or "mul-add"
+  const char *isa;                      // "sse2", "avx2", "avx512", "neon"
+  const char *arithmetic;               // "fma" or "mul-add"
   Operation run[plan::OPERATIONS + 1];  // by opcode; GUARD is the interpreter's own
 };
 

@@ -1,0 +1,177 @@
+// Products of all rows at once with U, W and V, and their gradients: PACK PROJECT GATHER, then PROJECT_DX PROJECT_DW
+// BIAS_DW GATHER_DW. M is a parameter [N, K], dense; rows of activations are `stride` floats apart.
+#pragma once
+#include "outer.h"
+
+namespace bptt {
+namespace {
+
+// Panels over N of M transposed: dst[n / NR][k][n mod NR] = M[n, k].
+INLINE void pack_panels(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
+  constexpr int64_t LINE = 16;  // of k: one cache line of M at a time
+  for (int64_t n0 = panels.lo; n0 < panels.hi; n0 += NR) {
+    float *panel = dst + n0 * K;
+    const int64_t width = smaller(NR, N - n0);
+    for (int64_t k0 = 0; k0 < K; k0 += LINE) {
+      const int64_t end = smaller(K, k0 + LINE);
+      for (int64_t j = 0; j < width; j++) {
+        const float *row = M + (n0 + j) * K;
+        for (int64_t k = k0; k < end; k++) panel[k * NR + j] = row[k];
+      }
+      for (int64_t j = width; j < NR; j++) {
+        for (int64_t k = k0; k < end; k++) panel[k * NR + j] = 0;
+      }
+    }
+  }
+}
+
+// Panels over K of M as it is: dst[k / NR][n][k mod NR] = M[n, k].
+INLINE void pack_transposed_panels(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
+  for (int64_t k0 = panels.lo; k0 < panels.hi; k0 += NR) {
+    float *panel = dst + k0 * N;
+    for (int64_t n = 0; n < N; n++) {
+      for (int64_t j = 0; j < NR; j += VW) {
+        const int64_t left = K - k0 - j;
+        store(panel + n * NR + j, left > 0 ? load_part(M + n * K + k0 + j, left) : vf{});
+      }
+    }
+  }
+}
+
+// dst [K, stride(N)]: column k of M in a row.
+INLINE void pack_columns_of(float *dst, const float *M, int64_t N, int64_t K, Range columns) {
+  const int64_t ld = stride(N);
+  for (int64_t k = columns.lo; k < columns.hi; k++) {
+    for (int64_t n = 0; n < N; n++) dst[k * ld + n] = M[n * K + k];
+    for (int64_t n = N; n < ld; n++) dst[k * ld + n] = 0;
+  }
+}
+
+void pack(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *dst = take.floats();
+  const float *M = take.floats();
+  const int64_t N = take.integer(), K = take.integer(), form = take.integer();
+  if (form == plan::PACK_PROJECT)
+    pack_panels(dst, M, N, K, share(N, NR, part, parts));
+  else if (form == plan::PACK_PROJECT_DX)
+    pack_transposed_panels(dst, M, N, K, share(K, NR, part, parts));
+  else
+    pack_columns_of(dst, M, N, K, share(K, 1, part, parts));
+}
+
+// Rows of x and y that stay in the second cache while all panels of M pass by.
+INLINE int64_t block_of_rows(int64_t N, int64_t K) {
+  constexpr int64_t FLOATS = 160 * 1024;
+  const int64_t rows = FLOATS / (stride(N) + stride(K)) / MR * MR;
+  return rows < 8 * MR ? 8 * MR : rows;
+}
+
+INLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, const float *pack, const Start &start,
+                            float *y) {
+  const int64_t ldx = stride(K), ldy = stride(N), block = block_of_rows(N, K);
+  for (int64_t row = rows.lo; row < rows.hi; row += block) {
+    Start from = start;
+    if (from.rows) from.rows += row * ldy;
+    multiply(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy,
+             [](int64_t, int64_t, int64_t, int64_t) {});
+  }
+}
+
+void project(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *y = take.floats();
+  const float *x = take.floats();
+  take.floats();  // M
+  const float *pack = take.floats(), *bias = take.floats(), *bias2 = take.floats();
+  const int64_t N = take.integer(), K = take.integer();
+  const Range rows = share(rows_of(context, take.integer()), MR, part, parts);
+  multiply_blocks(rows, N, K, x, pack, {nullptr, 0, bias, bias2}, y);
+}
+
+void gather(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *y = take.floats();
+  const int32_t *tokens = take.integers();
+  take.floats();  // M
+  const float *columns = take.floats(), *bias = take.floats(), *bias2 = take.floats();
+  const int64_t N = take.integer(), ld = stride(N);
+  const Range q = share(context.B, 1, part, parts);
+  const Start start{nullptr, 0, bias, bias2};
+  for (int64_t i = 0; i < context.T; i++) {
+    const int64_t end = smaller(q.hi, context.active[i]);
+    for (int64_t p = q.lo; p < end; p++) {
+      float *row = y + (context.start[i] + p) * ld;
+      const float *column = columns + tokens[context.base[p] + i] * ld;
+      for (int64_t n = 0; n < ld; n += VW) store(row + n, start.bias_at(n, N) + load(column + n));
+    }
+  }
+}
+
+void project_dx(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *dx = take.floats();
+  const float *dy = take.floats();
+  take.floats();  // M
+  const float *pack = take.floats();
+  const int64_t N = take.integer(), K = take.integer();
+  const Range rows = share(rows_of(context, take.integer()), MR, part, parts);
+  const Start start{take.integer() ? dx : nullptr, stride(K)};
+  multiply_blocks(rows, K, N, dy, pack, start, dx);
+}
+
+void project_dw(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *dM = take.floats();
+  const float *dy = take.floats(), *x = take.floats();
+  const int64_t N = take.integer(), K = take.integer(), rows = rows_of(context, take.integer());
+  matrix_gradient(dM, N, K, {dy, stride(N)}, {x, stride(K)}, rows, context.T, context.workspace[part], part, parts);
+}
+
+// NV vectors of columns side by side, so that the chains hide each other's latency.
+template <int NV>
+INLINE void sum_rows(float *db, const float *dy, int64_t left, int64_t ld, int64_t rows) {
+  vf sum[NV];
+  UNROLL for (int v = 0; v < NV; v++) sum[v] = load_part(db + v * VW, left - v * VW);
+  for (const float *row = dy + (rows - 1) * ld; row >= dy; row -= ld) {
+    UNROLL for (int v = 0; v < NV; v++) sum[v] += load(row + v * VW);
+  }
+  UNROLL for (int v = 0; v < NV; v++) store_part(db + v * VW, sum[v], left - v * VW);
+}
+
+void bias_dw(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *db = take.floats();
+  const float *dy = take.floats();
+  const int64_t N = take.integer(), ld = stride(N), rows = rows_of(context, take.integer());
+  const Range columns = share(N, plan::UNIT_FLOATS, part, parts);
+  int64_t n = columns.lo;
+  for (; n + 7 * VW < columns.hi; n += 8 * VW) sum_rows<8>(db + n, dy + n, N - n, ld, rows);
+  for (; n < columns.hi; n += VW) sum_rows<1>(db + n, dy + n, N - n, ld, rows);
+}
+
+void gather_dw(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  float *dM = take.floats();
+  const float *dy = take.floats();
+  const int32_t *tokens = take.integers();
+  float *columns = take.floats();
+  const int64_t N = take.integer(), K = take.integer(), ld = stride(N);
+  const Range n = share(N, plan::UNIT_FLOATS, part, parts);
+  for (int64_t j = n.lo; j < n.hi; j++) {
+    for (int64_t k = 0; k < K; k++) columns[k * ld + j] = dM[j * K + k];
+  }
+  for (int64_t i = context.T - 1; i >= 0; i--) {
+    for (int64_t q = context.active[i] - 1; q >= 0; q--) {
+      const float *row = dy + (context.start[i] + q) * ld;
+      float *column = columns + tokens[context.base[q] + i] * ld;
+      for (int64_t j = n.lo; j < n.hi; j += VW) store(column + j, load(column + j) + load(row + j));
+    }
+  }
+  for (int64_t j = n.lo; j < n.hi; j++) {
+    for (int64_t k = 0; k < K; k++) dM[j * K + k] = columns[k * ld + j];
+  }
+}
+
+}  // namespace
+}  // namespace bptt

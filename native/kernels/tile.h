@@ -1,0 +1,132 @@
+// The register tile that does nearly all arithmetic of the package, and the loops around it for rows times a packed
+// matrix. Every element of a product is one chain over k, ascending, in one lane: tiles, blocks and threads never
+// change a bit.
+#pragma once
+#include "arguments.h"
+
+namespace bptt {
+namespace {
+
+// Rows of the largest tile, two vectors wide: its accumulators, the two vectors and one broadcast fill the registers.
+#if BPTT_LANES == 16
+constexpr int MR = 14;
+#elif BPTT_LANES == 8
+constexpr int MR = 6;
+#elif defined(__aarch64__)
+constexpr int MR = BPTT_FUSED ? 8 : 7;  // GCC keeps the products of mul-add side by side
+#else
+constexpr int MR = 4;
+#endif
+// Few rows leave the multiplier waiting for itself unless tiles are wider: up to THIN rows are four vectors wide, one
+// row is eight.
+constexpr int THIN = BPTT_LANES == 16 ? 3 : 2;
+
+// Packed matrices are panels of NR outputs: [panel][k][NR], the last one padded with zeros.
+constexpr int64_t NR = 2 * VW;
+
+// c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·panel[k, …]; a(i, k) is a[i·lda + k], or, where PACKED, a[k·M + i].
+template <int M, int NV, bool PACKED>
+NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *panel, int64_t panels, const float *from,
+                   int64_t ldf, float *c, int64_t ldc) {
+  vf sum[M][NV];
+  UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) sum[i][v] = load(from + i * ldf + v * VW); }
+  for (int64_t k = 0; k < K; k++) {
+    vf b[NV];
+    UNROLL for (int v = 0; v < NV; v++) b[v] = load(panel + v / 2 * panels + v % 2 * VW);
+    UNROLL for (int i = 0; i < M; i++) {
+      const vf x = splat(PACKED ? a[i] : a[i * lda]);
+      UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, b[v], sum[i][v]);
+    }
+    panel += NR;
+    a += PACKED ? M : 1;
+  }
+  UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) store(c + i * ldc + v * VW, sum[i][v]); }
+}
+
+using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, const float *, int64_t, float *,
+                      int64_t);
+
+// All tiles by number of rows, for each width.
+template <bool PACKED>
+struct Tiles {
+  Tile one[MR + 1] = {}, two[MR + 1] = {}, four[THIN + 1] = {}, eight = tile<1, 8, PACKED>;
+  constexpr Tiles() { fill<MR>(); }
+  INLINE Tile of(int64_t rows, int64_t vectors) const {
+    return vectors == 2 ? two[rows] : vectors == 1 ? one[rows] : vectors == 4 ? four[rows] : eight;
+  }
+
+ private:
+  template <int M>
+  constexpr void fill() {
+    one[M] = tile<M, 1, PACKED>;
+    two[M] = tile<M, 2, PACKED>;
+    if constexpr (M <= THIN) four[M] = tile<M, 4, PACKED>;
+    if constexpr (M > 1) fill<M - 1>();
+  }
+};
+constexpr Tiles<false> row_tiles;
+constexpr Tiles<true> packed_tiles;
+
+// Vectors that the next tile covers, of those left; `rows` is the largest tile in the column.
+INLINE int64_t tile_width(int64_t rows, int64_t left) {
+  if (rows == 1 && left >= 8) return 8;
+  if (rows <= THIN && left >= 4) return 4;
+  return left >= 2 ? 2 : 1;
+}
+
+// Cuts `rows` into equal tiles and calls each(first row, rows of the tile).
+template <class Each>
+INLINE void for_tiles(int64_t rows, Each each) {
+  const int64_t tiles = (rows + MR - 1) / MR, size = rows / tiles, larger = rows % tiles;
+  for (int64_t t = 0, row = 0; t < tiles; t++) {
+    const int64_t m = size + (t < larger);
+    each(row, m);
+    row += m;
+  }
+}
+INLINE int64_t largest_tile(int64_t rows) {
+  const int64_t tiles = (rows + MR - 1) / MR;
+  return (rows + tiles - 1) / tiles;
+}
+
+// Where the chains of a product start: at rows of activations, or (rows == null) at a bias, two biases or +0, the same
+// for every row.
+struct Start {
+  const float *rows;
+  int64_t ld;
+  const float *bias = nullptr, *bias2 = nullptr;
+
+  INLINE vf bias_at(int64_t column, int64_t N) const {
+    if (!bias || column >= N) return vf{};
+    const vf b = load_part(bias + column, N - column);
+    return bias2 ? b + load_part(bias2 + column, N - column) : b;
+  }
+};
+
+// c [rows, N] = start + a [rows, K]·M, M packed in panels over N; then after(row, rows, vector, vectors) for each tile
+// just stored. c may be where the chains start.
+template <class After>
+INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t lda, const float *pack,
+                     const Start &start, float *c, int64_t ldc, After after) {
+  if (rows <= 0) return;
+  const int64_t vectors = (N + VW - 1) / VW, largest = largest_tile(rows);
+  float line[8 * VW];
+  for (int64_t v = 0, width; v < vectors; v += width) {
+    width = tile_width(largest, vectors - v);
+    const float *from = line;
+    if (start.rows) {
+      from = start.rows + v * VW;
+    } else {
+      for (int64_t w = 0; w < width; w++) store(line + w * VW, start.bias_at((v + w) * VW, N));
+    }
+    const int64_t ldf = start.rows ? start.ld : 0;
+    for_tiles(rows, [&](int64_t row, int64_t m) {
+      row_tiles.of(m, width)(K, a + row * lda, lda, pack + v * VW * K, NR * K, from + row * ldf, ldf,
+                             c + row * ldc + v * VW, ldc);
+      after(row, m, v, width);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace bptt
