@@ -121,6 +121,15 @@ describe.each([['in the Worker', undefined], ['on this thread', false]] as const
   })
 })
 
+it('runs the WebAssembly engine as well, to the same bits in its portable class', async () => {
+  const engine = createRemote('wasm', { numerics: 'portable', threads: 1 })
+  engines.push(engine)
+  expect(engine.description).toMatchObject({ name: 'wasm', arithmetic: 'mul-add' })
+  const mine = job(30)
+  const { results, reads } = await engine.submit(mine)
+  expect({ results, reads }).toEqual({ results: createReference().run(mine).results, reads: createReference().run(mine).reads })
+})
+
 it('says that memory is lost when the Worker dies, then starts another', async () => {
   const workers: Worker[] = []
   configureWorker(() => {
