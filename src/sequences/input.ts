@@ -2,6 +2,7 @@
  * From what users pass as x to Sequences: one sequence or many, strings, arrays, typed arrays or tensors, ragged or padded, masked or cut.
  * Two passes: the first finds out how long everything is, the second copies and checks it. Targets are targets.ts.
  */
+import { LIMITS } from '../check/limits.js'
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { SequenceOptions, Sequences } from './data.js'
@@ -74,6 +75,9 @@ function sourcesOf(network: Network, xs: unknown, at: string): { sources: Source
 function tensorSources(network: Network, { data, shape, lengths }: Dense, at: string) {
   const R = checkShape(network, shape, ['B', 'T'], at)
   const [B, T] = shape as [number, number]
+  // With T = 0 no amount of data bounds B.
+  if (B > LIMITS.SIZE)
+    throw new BpttError('ERR_OUT_OF_RANGE', 'is too many sequences', { at: `${at}.shape[0]`, expected: `at most ${LIMITS.SIZE}`, received: String(B) })
   let steps: number[] | undefined
   if (lengths !== undefined) {
     steps = integersOf(lengths, () => `${at}.lengths`, T)
@@ -147,23 +151,21 @@ function flatError(R: number, count: number, at: string, whole: string | undefin
   })
 }
 
-/** Most steps of all sequences together: rows are addressed by int32. */
-const MOST_STEPS = 2 ** 31 - 1
-
 function gather(network: Network, sources: readonly Source[], padded: number | undefined, place: (b: number) => string, options: SequenceOptions): Sequences {
   const { maxLength = Number.POSITIVE_INFINITY, keep = 'end', at = 'x' } = options
   const { size, tokens } = network.input
   const R = tokens ? 1 : size
   const B = sources.length
+  const total = sources.reduce((sum, { steps }) => sum + steps, 0)
+  if (total > LIMITS.COUNT)
+    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many steps', { at, expected: `at most ${LIMITS.COUNT} in all sequences together`, received: String(total) })
   const given = Int32Array.from(sources, ({ steps }) => steps)
   const lengths = given.map((steps) => Math.min(steps, maxLength))
   const truncated = lengths.reduce((n, length, b) => n + (length < given[b]! ? 1 : 0), 0)
   const cut = truncated === 0 ? undefined : given.map((steps, b) => (keep === 'end' ? steps - lengths[b]! : 0))
-  const N = sources.reduce((sum, { steps }) => sum + Math.min(steps, maxLength), 0)
-  if (N > MOST_STEPS)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many steps', { at, expected: `at most ${MOST_STEPS} in all sequences together`, received: String(N) })
   const offsets = new Int32Array(B + 1)
   for (let b = 0; b < B; b++) offsets[b + 1] = offsets[b]! + lengths[b]!
+  const N = offsets[B]!
 
   const rows: Int32Array | Float32Array = allocate<Int32Array | Float32Array>(tokens ? Int32Array : Float32Array, N * R, () => at)
   const all: Omit<Sequences, 'empty'> = { count: B, rows, offsets, lengths, given: cut ? given : lengths, padded, steps: undefined, cut, truncated }

@@ -125,9 +125,8 @@ function weigh(network: Network, sequences: Sequences, reader: TargetReader, { s
       })
     }
   }
-  if (classWeight !== undefined) {
-    if (!(reader instanceof ClassTargets))
-      throw new BpttError('ERR_INVALID_ARG', 'needs a softmax output', { at: 'options.classWeight', received: `an output that is ${network.output.head}` })
+  // check/options.ts refuses it for other heads, and where it does not have a factor for each class.
+  if (classWeight !== undefined && reader instanceof ClassTargets) {
     const factors = classWeight === 'balanced' ? balanced(reader, network.output.size) : classWeight
     for (let row = 0; row < reader.weights.length; row++) scale(reader, row, factors[reader.values[row]!]!)
   }

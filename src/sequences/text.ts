@@ -4,7 +4,7 @@
  */
 import { BpttError, show } from '../errors.js'
 import type { Num, Vocabulary } from '../types.js'
-import { countOf, flatOf, type Path } from './numbers.js'
+import { countOf, flatOf, type Path, plural } from './numbers.js'
 
 /** Tokens of a string. An unknown character is ERR_LABEL at `<at>[position]`, counted in characters. */
 export function tokensOf(characters: readonly string[], text: string, at: Path): Int32Array {
@@ -17,7 +17,7 @@ export function tokensOf(characters: readonly string[], text: string, at: Path):
     if (token === undefined)
       throw new BpttError('ERR_LABEL', 'is not in the vocabulary', {
         at: `${at()}[${count}]`,
-        expected: `one of its ${characters.length} characters`,
+        expected: `${characters.length > 1 ? 'one of ' : ''}its ${plural(characters.length, 'character')}`,
         received: show(String.fromCodePoint(point)),
         hint: 'Make the vocabulary from all the text that will be read, or leave this character out.',
       })
