@@ -28,7 +28,17 @@ export async function readSource(from: unknown, readPath: (path: string | URL, m
   throw new BpttError('ERR_INVALID_ARG', 'cannot be read', { at, expected, received: show(from) })
 }
 
-const isBuffer = (value: unknown): value is ArrayBuffer => ['[object ArrayBuffer]', '[object SharedArrayBuffer]'].includes(Object.prototype.toString.call(value))
+/** By the getter that works on the real thing only; SharedArrayBuffer is absent from most web pages. */
+function isBuffer(value: unknown): value is ArrayBuffer {
+  return [ArrayBuffer, ...(typeof SharedArrayBuffer === 'function' ? [SharedArrayBuffer] : [])].some((kind) => {
+    try {
+      Object.getOwnPropertyDescriptor(kind.prototype, 'byteLength')!.get!.call(value)
+      return true
+    } catch {
+      return false // is of another kind: that is the answer
+    }
+  })
+}
 
 /** The constructor looks at the real length and not at a property, and refuses what was detached. */
 function copy(from: Uint8Array | ArrayBuffer, at: string): Uint8Array {
