@@ -56,7 +56,7 @@ function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
 }
 
 /** These sequences alone. */
-function pick(core: Core, all: Sequences, targets: Targets | undefined, ids: Int32Array): { sequences: Sequences; targets: Targets | undefined } {
+export function pick(core: Core, all: Sequences, targets: Targets | undefined, ids: Int32Array): { sequences: Sequences; targets: Targets | undefined } {
   if (ids.length === all.count) return { sequences: all, targets }
   const R = core.network.input.tokens ? 1 : core.network.input.size
   const offsets = new Int32Array(ids.length + 1)

@@ -21,6 +21,8 @@ export interface PassRequest {
   readonly frame?: Omit<FrameOptions, 'carryIn' | 'carryOut'>
   /** The optimiser's, for wants.update. */
   readonly scalars?: Float32Array
+  /** Put into backend memory besides the data. */
+  readonly writes?: readonly Write[]
   /** backward(): packed upstream gradients, made for this frame. */
   readonly upstream?: (frame: Frame) => { dz?: Float32Array; dzSteps?: Float32Array; ds?: readonly Float32Array[] }
   readonly reads: (compiled: Compiled, frame: Frame) => Record<string, Read>
@@ -81,7 +83,7 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
     compiled,
     frames: frame.ints,
     count: 1,
-    writes,
+    writes: [...(request.writes ?? []), ...writes],
     reads: [...Object.values(named), ...finals],
     dataBytes: bytes,
     carryBytes: carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0,

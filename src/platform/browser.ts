@@ -3,6 +3,7 @@
  */
 import { loadWasm } from '../backends/wasm.js'
 import { BpttError } from '../errors.js'
+import { fetchBytes } from '../files/source.js'
 import type { Platform } from './platform.js'
 
 /** The part of DedicatedWorkerGlobalScope that is used: TypeScript's libraries for pages and for Workers exclude each other. */
@@ -25,6 +26,12 @@ export const browser: Platform = {
       }
       port2.postMessage(null)
     }),
+
+  describe: () => navigator.userAgent,
+  readFile: (path) => fetchBytes(path),
+  async writeFile() {
+    throw new BpttError('ERR_IO', 'a page cannot write files', { at: 'path', hint: 'Use toBytes() and offer the bytes as a download, or keep them in IndexedDB.' })
+  },
 
   loadBackend(name) {
     if (name === 'wasm') return loadWasm()

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, Worker } from 'node:worker_threads'
 import { BpttError } from '../errors.js'
+import { readBytes, writeBytes } from '../files/node-io.js'
 import type { Platform } from './platform.js'
 
 /** Processors that the container's quota allows. A spinning pool above it would be stopped in mid-work. */
@@ -31,6 +32,10 @@ export const node: Platform = {
   environment: (name) => process.env[name],
   threads: () => Math.min(availableParallelism(), quota()),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
+
+  describe: () => `Node ${process.versions.node}, ${process.platform} ${process.arch}`,
+  readFile: readBytes,
+  writeFile: writeBytes,
 
   // Literal names, and nothing loaded before it is asked for: what native.ts and wasm.ts do at load must not happen at import.
   loadBackend: (name) => (name === 'native' ? require('../backends/native.js').loadNative() : require('../backends/wasm.js').loadWasm()),

@@ -24,6 +24,10 @@ export interface Platform {
   threads(): number
   /** Resolves after everything else that waits in the event loop had its turn. */
   pause(): Promise<void>
+  /** Words for doctor(): `Node 20.20.2, linux x64`. */
+  describe(): string
+  readFile(path: string | URL, maxBytes: number): Promise<{ bytes: Uint8Array; file?: string }>
+  writeFile(path: string, bytes: Uint8Array): Promise<void>
   /** Loads the code of a backend, now. Throws BpttError where it cannot be used. */
   loadBackend(name: 'native' | 'wasm'): Backend
   /**

@@ -1,0 +1,16 @@
+/* configure(): what holds for the whole process. */
+import { configureWorker } from './backends/remote.js'
+import { Options } from './check/values.js'
+import { BpttError, show } from './errors.js'
+
+/**
+ * Who makes the one training Worker, for WebAssembly and the reference: a function (where a bundler cannot follow the package's own), or
+ * false for none: then jobs run in slices on this thread. Models that have a Worker keep it.
+ * @throws ERR_INVALID_ARG, ERR_UNKNOWN_OPTION
+ */
+export function configure(o: { worker?: false | (() => object) }): void {
+  const worker = new Options(o, 'options', 'configure').get('worker')
+  if (worker !== undefined && worker !== false && typeof worker !== 'function')
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at: 'options.worker', expected: 'false or a function that makes a Worker', received: show(worker) })
+  configureWorker(worker as undefined | false | (() => unknown))
+}

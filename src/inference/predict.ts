@@ -1,0 +1,36 @@
+/* From outputs to answers: labels, probabilities, values. */
+import type { Core } from '../model/core.js'
+import type { Sequences } from '../sequences/data.js'
+import { outputsOf } from './forward.js'
+
+export type AnyStep =
+  | { kind: 'linear'; value: number; values: Float32Array }
+  | { kind: 'sigmoid'; labels: (string | number)[]; probabilities: Float32Array }
+  | { kind: 'softmax'; label: string | number; index: number; probability: number; probabilities: Float32Array }
+
+/** One answer a sequence, or with readout 'all' a list of one a step. */
+export async function predictions(core: Core, sequences: Sequences): Promise<(AnyStep | AnyStep[])[]> {
+  if (sequences.count === 0) return []
+  const { output, readout } = core.network
+  const { data, shape } = await outputsOf(core, sequences)
+  const O = output.size
+  const step = (at: number) => answer(core, data.slice(at * O, at * O + O))
+  return Array.from({ length: sequences.count }, (_, b) =>
+    readout === 'last' ? step(b) : Array.from({ length: sequences.lengths[b]! }, (_, i) => step(b * shape[1]! + i)),
+  )
+}
+
+function answer({ network: { output } }: Core, values: Float32Array): AnyStep {
+  const label = (j: number) => output.labels?.[j] ?? j
+  switch (output.head) {
+    case 'linear':
+      return { kind: 'linear', value: values[0]!, values }
+    case 'sigmoid':
+      return { kind: 'sigmoid', labels: Array.from(values.keys()).filter((j) => values[j]! >= 0.5).map(label), probabilities: values }
+    case 'softmax': {
+      let index = 0
+      for (let j = 1; j < values.length; j++) if (values[j]! > values[index]!) index = j
+      return { kind: 'softmax', label: label(index), index, probability: values[index]!, probabilities: values }
+    }
+  }
+}

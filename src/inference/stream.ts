@@ -1,0 +1,162 @@
+/* stream(): one step at a time, synchronous, nothing allocated, with the same bits as a whole sequence at once. */
+import { BpttError, show } from '../errors.js'
+import type { Core } from '../model/core.js'
+import { address, Region, stride, UNIT_FLOATS } from '../plan/memory.js'
+import { readInitialState } from '../sequences/state.js'
+import type { Num, State } from '../types.js'
+import { padRows, readRows, unpadRows } from './pass.js'
+import { allOf, type Place, stepFrame, stepOrder, StreamHost } from './stream-host.js'
+
+/** Places of streams that nobody holds any more are given back to their host. */
+const dropped = new FinalizationRegistry<() => void>((release) => release())
+const hosts = new WeakMap<Core, { weights: Float32Array; host: StreamHost }>()
+
+/** The host of the weights as they are now. */
+function hostOf(core: Core): StreamHost {
+  const weights = core.weights()
+  let entry = hosts.get(core)
+  if (entry?.weights !== weights) {
+    entry = { weights, host: new StreamHost(core) }
+    hosts.set(core, entry)
+  }
+  return entry.host
+}
+
+export class Stream {
+  private readonly host: StreamHost
+  private readonly place: Place
+  private readonly step
+  private readonly input: Float32Array | Int32Array
+  private readonly output: Float32Array
+  private readonly features: number
+  private readonly tokens: boolean
+  private readonly O: number
+
+  constructor(
+    private readonly core: Core,
+    batch: number,
+  ) {
+    const { input, output } = core.network
+    this.host = hostOf(core)
+    this.place = this.host.take(batch)
+    this.step = this.host.prepare(this.place)
+    this.input = this.step.input
+    this.tokens = input.tokens
+    this.features = input.tokens ? 1 : input.size
+    this.O = output.size
+    this.output = batch === 1 ? this.step.output : new Float32Array(batch * output.size)
+    const { host, place } = this
+    dropped.register(this, () => host.giveBack(place))
+    this.reset()
+  }
+
+  /**
+   * One step: w is [batch·r], a number where that is one, or tokens [batch].
+   * @returns the outputs [batch·t]: always the same array, overwritten by the next push
+   */
+  push(w: number | Num): Float32Array {
+    this.core.check()
+    if (this.take(w)) {
+      this.step.run()
+      if (this.place.B > 1) this.unpad(this.step.output, allOf(this.place.B))
+    } else this.pushMasked()
+    return this.output
+  }
+
+  /** Copies w in; false where readings are missing. */
+  private take(w: number | Num): boolean {
+    const { input, tokens } = this
+    if (typeof w === 'number') {
+      if (input.length !== 1) throw wrongLength(input.length, 1)
+      input[0] = w
+    } else {
+      if (typeof w !== 'object' || w === null) throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
+      if (w.length !== input.length) throw wrongLength(input.length, w.length)
+      for (let j = 0; j < input.length; j++) {
+        const value: unknown = w[j]
+        if (typeof value !== 'number') throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
+        input[j] = value
+      }
+    }
+    const at = (j: number) => (typeof w === 'number' ? 'w' : `w[${j}]`)
+    if (tokens) {
+      const { size } = this.core.network.input
+      for (let j = 0; j < input.length; j++) {
+        const token = typeof w === 'number' ? w : w[j]!
+        if (!(Number.isInteger(token) && token >= 0 && token < size))
+          throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', { at: at(j), expected: `an integer from 0 to ${size - 1}`, received: show(token) })
+      }
+      return true
+    }
+    let whole = true
+    for (let j = 0; j < input.length; j++) {
+      const x = input[j]!
+      if (x - x === 0) continue
+      if (Number.isNaN(x) && this.core.network.missing === 'mask') whole = false
+      else
+        throw new BpttError('ERR_NONFINITE', 'is not finite', {
+          at: at(j),
+          expected: 'a finite number',
+          received: show(x),
+          ...(Number.isNaN(x) && { hint: "For gaps in the readings make the network with missing: 'mask'." }),
+        })
+    }
+    return whole
+  }
+
+  /** Rows with a missing reading keep their state, and answer from it. */
+  private pushMasked(): void {
+    const { B } = this.place
+    const R = this.features
+    const alive = allOf(B).filter((j) => this.input.subarray(j * R, j * R + R).every((x) => !Number.isNaN(x)))
+    const compiled = this.host.plan(this.place)
+    const inputs = { at: address(Region.DATA, this.place.data), data: this.input.map((x) => (Number.isNaN(x) ? 0 : x)) }
+    const { reads } = this.host.run(this.place, stepFrame(B, alive), [inputs], [readRows(compiled.outputs, B, this.O)])
+    this.unpad(reads[0] as Float32Array, stepOrder(B, alive))
+  }
+
+  /** Rows of stride(t) to the dense rows of the output, each to its place. */
+  private unpad(padded: Float32Array, order: readonly number[]): void {
+    const width = stride(this.O)
+    order.forEach((j, q) => this.output.set(padded.subarray(q * width, q * width + this.O), j * this.O))
+  }
+
+  /** The state of each layer, [batch, s_k]: a copy. Can be set, from here or from forward()'s finalState. */
+  get state(): State {
+    this.core.check()
+    const { state } = this.core.network
+    const { B } = this.place
+    const { reads } = this.host.run(this.place, undefined, [], this.carries().map((at, k) => readRows(at, B, state[k]!)))
+    return { layers: reads.map((rows, k) => ({ s: { shape: [B, state[k]!], data: unpadRows(rows as Float32Array, state[k]!) } })) }
+  }
+
+  set state(value: State) {
+    this.core.check()
+    const states = readInitialState(this.core.network, value, this.place.B, 'state')
+    if (!states) throw new BpttError('ERR_INVALID_ARG', 'is not a state', { at: 'state', expected: '{ layers: [{ s }, …] }', received: show(value) })
+    const carries = this.carries()
+    this.host.run(this.place, undefined, states.map((rows, k) => ({ at: carries[k]!, data: padRows(rows, this.core.network.state[k]!) })), [])
+  }
+
+  /** Sets one row, or all, back to the zero state. */
+  reset(row?: number): void {
+    this.core.check()
+    const { state } = this.core.network
+    const { B } = this.place
+    if (row !== undefined && !(Number.isInteger(row) && row >= 0 && row < B))
+      throw new BpttError('ERR_OUT_OF_RANGE', 'is not a row of this stream', { at: 'row', expected: `an integer from 0 to ${B - 1}`, received: show(row) })
+    const writes = this.carries().map((at, k) => {
+      const width = stride(state[k]!)
+      const unit = width / UNIT_FLOATS
+      return row === undefined ? { at, data: new Float32Array(B * width) } : { at: at + row * unit, data: new Float32Array(width) }
+    })
+    this.host.run(this.place, undefined, writes, [])
+  }
+
+  private carries(): number[] {
+    return this.core.layout.carries({ slots: this.place.B, unit: this.place.carry })
+  }
+}
+
+const wrongLength = (expected: number, received: number) =>
+  new BpttError('ERR_SHAPE_MISMATCH', 'has the wrong number of values', { at: 'w', expected: String(expected), received: String(received) })

@@ -1,0 +1,111 @@
+/* The data of one training run: read, split, and laid out in backend memory, where it stays until the run ends. */
+import type { Write } from '../backends/engine.js'
+import { BpttError } from '../errors.js'
+import { pick } from '../inference/chunks.js'
+import { type Baseline, baselineOf, targetMean } from '../inference/metrics.js'
+import { batcherOf, placeData, targetWidth } from '../inference/pass.js'
+import type { Core } from '../model/core.js'
+import type { DataPlaces } from '../plan/compile.js'
+import { UNIT_BYTES } from '../plan/memory.js'
+import { Batcher } from '../sequences/batch.js'
+import type { Sequences, Targets } from '../sequences/data.js'
+import { readSequences } from '../sequences/input.js'
+import { groupNumbers } from '../sequences/groups.js'
+import { readTargets } from '../sequences/targets.js'
+import type { Data, Input, Output, Readout } from '../types.js'
+import type { TrainSettings } from './settings.js'
+import { split } from './split.js'
+
+export type AnyData = Data<Input, Output, Readout>
+export interface Examples {
+  readonly sequences: Sequences
+  readonly targets: Targets
+}
+
+export interface DataSet extends Examples {
+  /** The sequences to train on. */
+  readonly train: Int32Array
+  readonly validation: Examples | undefined
+  readonly trainBaseline: Baseline
+  readonly validationBaseline: Baseline | undefined
+}
+
+/** Sequences and targets of `data`, checked. */
+export function readExamples(core: Core, data: unknown, at: string, options: Partial<TrainSettings> = {}): Examples & { groups: Int32Array | undefined } {
+  const { x, y, mask, sampleWeights, stepWeights, groups, ...others } = dataFields(data, at)
+  const path = (name: string) => (at ? `${at}.${name}` : name)
+  for (const name of Object.keys(others))
+    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at: path(name), expected: 'x, y, mask, sampleWeights, stepWeights or groups' })
+  const sequences = readSequences(core.network, x, {
+    mask,
+    maxLength: options.maxLength,
+    keep: options.keep ?? 'end',
+    at: path('x'),
+  })
+  const targets = readTargets(core.network, sequences, y, { sampleWeights, stepWeights, classWeight: options.classWeight, at: path('y') })
+  return { sequences, targets, groups: groupNumbers(groups, sequences.count, path('groups')) }
+}
+
+/** Own properties of a data object, each read once. */
+function dataFields(data: unknown, at: string): Record<string, unknown> {
+  if (typeof data !== 'object' || data === null)
+    throw new BpttError('ERR_INVALID_ARG', 'there is no data', { at: at || 'data', expected: '{ x, y }', received: data === null ? 'null' : typeof data })
+  return Object.fromEntries(Object.keys(data).map((key) => [key, (data as Record<string, unknown>)[key]]))
+}
+
+export function readDataSet(core: Core, data: unknown, settings: TrainSettings): DataSet {
+  const { sequences, targets, groups } = readExamples(core, data, '', settings)
+  const all = Int32Array.from({ length: sequences.count }, (_, id) => id)
+  const { validation: wanted } = settings
+  let train: Int32Array = all
+  let validation: Examples | undefined
+  if (wanted && 'fraction' in wanted) {
+    const parts = split(core.network, sequences.count, targets, { ...wanted, seed: settings.seed, groups })
+    train = parts.train
+    validation = pick(core, sequences, targets, parts.validation) as Examples
+  } else if (wanted) validation = readExamples(core, wanted.data, 'options.validation', { maxLength: settings.maxLength, keep: settings.keep })
+  const own = train === all ? { sequences, targets } : (pick(core, sequences, targets, train) as Examples)
+  if (core.network.output.head === 'linear') core.trainMean = targetMean(core.network, own.targets)
+  return {
+    sequences,
+    targets,
+    train,
+    validation,
+    trainBaseline: baselineOf(core, own.sequences, own.targets),
+    validationBaseline: validation && baselineOf(core, validation.sequences, validation.targets),
+  }
+}
+
+/** Places the data at the start of DATA; other calls keep behind it until `release`. */
+export function makeResident(core: Core, { sequences, targets }: Examples): { data: DataPlaces; writes: Write[]; bytes: number; release(): void } {
+  const rows = sequences.offsets[sequences.count]!
+  const placed = placeData(core, { B: sequences.count, R: rows }, sequences, targets)
+  core.residentUnits = placed.bytes / UNIT_BYTES
+  return {
+    ...placed,
+    release() {
+      core.residentUnits = 0
+      core.residentCarryUnits = 0
+    },
+  }
+}
+
+export interface Batchers {
+  /** Frames of whole sequences, or of windows of them. */
+  readonly main: Batcher
+  /** Truncated, readout 'last': what comes before each sequence's last window, to be run forward only. */
+  readonly lead: Batcher | undefined
+}
+
+export function batchersOf(core: Core, { sequences, targets }: Examples, bptt: TrainSettings['bptt']): Batchers {
+  if (!bptt || core.network.readout === 'all') return { main: batcherOf(core, sequences, targets), lead: undefined }
+  const { offsets, count } = sequences
+  const begin = offsets.subarray(0, count)
+  const end = offsets.subarray(1)
+  const cut = begin.map((first, id) => Math.max(first, end[id]! - bptt.window))
+  const linear = core.network.output.head === 'linear'
+  return {
+    main: new Batcher(cut, targets, false, targetWidth(core), linear, end),
+    lead: new Batcher(begin, undefined, false, targetWidth(core), linear, cut),
+  }
+}

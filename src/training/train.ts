@@ -1,0 +1,38 @@
+/* train(): reads the options and the data, takes the right to write, and runs the loop behind a Run. */
+import { readTrainOptions } from '../check/options.js'
+import { BpttError } from '../errors.js'
+import type { Core } from '../model/core.js'
+import type { Run } from '../types.js'
+import { readDataSet } from './dataset.js'
+import { Training } from './loop.js'
+import { RunHandle } from './run.js'
+
+/** Argument errors reject; nothing is changed by them. */
+export function train(core: Core, data: unknown, options: unknown): Run {
+  let training: Training | undefined
+  let stopped = false
+  return new RunHandle(
+    async (report) => {
+      core.check()
+      const settings = readTrainOptions(options, core.network)
+      settings.signal?.throwIfAborted()
+      const set = readDataSet(core, data, settings)
+      if (set.train.length === 0) throw new BpttError('ERR_EMPTY', 'has no sequences to train on', { at: 'x' })
+      const release = core.startWriting('train()')
+      const abort = () => training?.end({ kind: 'abort', reason: settings.signal!.reason })
+      try {
+        training = new Training(core, set, settings, report)
+        if (stopped) training.end({ kind: 'stop' })
+        settings.signal?.addEventListener('abort', abort, { once: true })
+        return await training.run()
+      } finally {
+        settings.signal?.removeEventListener('abort', abort)
+        release()
+      }
+    },
+    () => {
+      stopped = true
+      training?.end({ kind: 'stop' })
+    },
+  )
+}
