@@ -23,7 +23,7 @@
     {
       'target_name': 'bptt',
       'sources': [
-        'native/addon/addon.cc', 'native/addon/dispatch.cc', 'native/addon/engine.cc', 'native/addon/interpreter.cc',
+        'native/addon/addon.cc', 'native/addon/dispatch.cc', 'native/addon/engine.cc', 'native/addon/floor.cc', 'native/addon/interpreter.cc',
         'native/addon/pool.cc', 'native/addon/program.cc', 'native/addon/regions.cc', 'native/addon/runner.cc',
       ],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],

@@ -65,19 +65,20 @@ napi_value error_of(napi_env env, const Fault &fault) {
 // stays.
 template <typename Body>
 napi_value guarded(napi_env env, Body body) noexcept {
-  Fault fault{"ERR_INTERNAL", ""};
+  const auto raise = [env](const Fault &fault) {
+    bool pending = false;
+    napi_is_exception_pending(env, &pending);
+    if (!pending) napi_throw(env, error_of(env, fault));
+  };
   try {
     return body();
-  } catch (const Fault &caught) {
-    fault = caught;
+  } catch (const Fault &fault) {
+    raise(fault);
   } catch (const std::bad_alloc &) {
-    fault = {"ERR_OUT_OF_MEMORY", "memory could not be had"};
-  } catch (const std::exception &caught) {
-    fault = {"ERR_INTERNAL", caught.what()};
+    raise({"ERR_OUT_OF_MEMORY", "memory could not be had"});
+  } catch (const std::exception &error) {
+    raise({"ERR_INTERNAL", error.what()});
   }
-  bool pending = false;
-  napi_is_exception_pending(env, &pending);
-  if (!pending) napi_throw(env, error_of(env, fault));
   return nullptr;
 }
 
@@ -190,8 +191,8 @@ napi_value create_engine(napi_env env, napi_callback_info info) {
     const auto a = arguments_of<3>(env, info);
     const Kernels &kernels = select_kernels(string_of(env, a[0], "isa"), boolean_of(env, a[1], "portable"));
     const int threads = static_cast<int>(integer_of(env, a[2], 1, MAX_THREADS, "threads"));
-    auto handle = std::make_unique<std::shared_ptr<Handle>>(
-        std::make_shared<Handle>(Handle{std::make_shared<Engine>(kernels, threads)}));
+    auto handle =
+        std::make_unique<std::shared_ptr<Handle>>(new Handle{std::shared_ptr<Engine>(new Engine(kernels, threads))});
     const auto finalize = [](napi_env env, void *data, void *) {
       const std::unique_ptr<std::shared_ptr<Handle>> handle(static_cast<std::shared_ptr<Handle> *>(data));
       (*handle)->engine->dispose();
@@ -310,34 +311,35 @@ napi_value submit(napi_env env, napi_callback_info info) {
   });
 }
 
-// A prepared step and the two arrays that it lives between.
-struct Prepared {
-  std::unique_ptr<Step> step;
-  napi_ref input = nullptr, output = nullptr;
-  napi_typedarray_type kind;  // of the input
+// An array of a prepared step. Its memory stays where it is until it is detached or shrunk, and that shows in its
+// length.
+struct StepArray {
+  napi_ref reference = nullptr;
+  void *data = nullptr;
+  size_t length = 0;
+
+  void *look(napi_env env) const {
+    napi_value array = nullptr;
+    size_t now = 0;
+    if (napi_get_reference_value(env, reference, &array) != napi_ok ||
+        napi_get_typedarray_info(env, array, nullptr, &now, nullptr, nullptr, nullptr) != napi_ok || now != length)
+      fail("ERR_DETACHED", "an array of this stream was transferred or resized");
+    return data;
+  }
 };
 
-// The hot call of a stream: no arguments, no allocation. The arrays are looked at anew each time: they are the user's
-// to detach.
+struct Prepared {
+  std::unique_ptr<Step> step;
+  StepArray input, output;
+};
+
+// The hot call of a stream: no arguments, no allocation.
 napi_value run_step(napi_env env, napi_callback_info info) {
   void *data = nullptr;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
   const auto &prepared = *static_cast<const Prepared *>(data);
   return guarded(env, [&]() -> napi_value {
-    const auto look = [env](napi_ref reference, napi_typedarray_type kind, int64_t bytes) {
-      napi_value array = nullptr;
-      napi_typedarray_type type = napi_int8_array;
-      size_t length = 0;
-      void *data = nullptr;
-      napi_get_reference_value(env, reference, &array);
-      if (napi_get_typedarray_info(env, array, &type, &length, &data, nullptr, nullptr) != napi_ok || type != kind ||
-          static_cast<int64_t>(length) * 4 != bytes)
-        fail("ERR_DETACHED", "an array of this stream was transferred or resized");
-      return data;
-    };
-    const void *const input = look(prepared.input, prepared.kind, prepared.step->input.bytes);
-    void *const output = look(prepared.output, napi_float32_array, prepared.step->output.bytes);
-    prepared.step->run(input, output);
+    prepared.step->run(prepared.input.look(env), prepared.output.look(env));
     return nullptr;
   });
 }
@@ -349,7 +351,6 @@ napi_value prepare(napi_env env, napi_callback_info info) {
     auto prepared = std::make_unique<Prepared>();
     const View input = view_of(env, a[7], "input");
     if (input.type == napi_float64_array) fail("ERR_INVALID_ARG", "input is a typed array of another kind");
-    prepared->kind = input.type;
     const auto in = static_cast<int32_t>(integer_of(env, a[6], 0, INT32_MAX, "inputAt"));
     const auto out = static_cast<int32_t>(integer_of(env, a[8], 0, INT32_MAX, "outputAt"));
     Request request;
@@ -360,18 +361,21 @@ napi_value prepare(napi_env env, napi_callback_info info) {
     request.frames = span_of<int32_t>(env, a[5], "frame");
     request.count = 1;
     request.writes = {{{in, input.bytes()}, nullptr}};
-    request.reads = {{out, static_cast<int64_t>(span_of<float>(env, a[9], "output").size()) * 4}};
+    const std::span<float> output = span_of<float>(env, a[9], "output");
+    request.reads = {{out, static_cast<int64_t>(output.size_bytes())}};
+    prepared->input = {nullptr, input.data, static_cast<size_t>(input.length)};
+    prepared->output = {nullptr, output.data(), output.size()};
     prepared->step = handle->engine->prepare(request);
     handle->report(env);
 
     const auto finalize = [](napi_env env, void *data, void *) {
       const std::unique_ptr<Prepared> prepared(static_cast<Prepared *>(data));
-      napi_delete_reference(env, prepared->input);
-      napi_delete_reference(env, prepared->output);
+      napi_delete_reference(env, prepared->input.reference);
+      napi_delete_reference(env, prepared->output.reference);
     };
     napi_value function = nullptr;
-    if (napi_create_reference(env, a[7], 1, &prepared->input) != napi_ok ||
-        napi_create_reference(env, a[9], 1, &prepared->output) != napi_ok ||
+    if (napi_create_reference(env, a[7], 1, &prepared->input.reference) != napi_ok ||
+        napi_create_reference(env, a[9], 1, &prepared->output.reference) != napi_ok ||
         napi_create_function(env, "step", NAPI_AUTO_LENGTH, run_step, prepared.get(), &function) != napi_ok ||
         napi_add_finalizer(env, function, prepared.get(), finalize, nullptr, nullptr) != napi_ok)
       fail("ERR_INTERNAL", "the step could not be made");

@@ -15,7 +15,6 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
-#include <signal.h>
 #include <unistd.h>
 
 #include "float_mode.h"
@@ -59,9 +58,6 @@ class Pool {
 
   // Grows to that many workers, or to as many as the system gives. Only while no operation runs.
   int want(int workers) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads that know of them
     while (static_cast<int>(workers_.size()) < workers) {
       const int index = static_cast<int>(workers_.size());
       try {
@@ -70,7 +66,6 @@ class Pool {
         break;
       }
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return static_cast<int>(workers_.size()) < workers ? static_cast<int>(workers_.size()) : workers;
   }
 

@@ -284,7 +284,7 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
 }  // namespace
 
 std::shared_ptr<const Program> Program::check(std::vector<int32_t> code, std::vector<double> constants) {
-  const auto program = std::make_shared<Program>();
+  const auto program = std::shared_ptr<Program>(new Program);
   program->code = std::move(code);
   program->constants = std::move(constants);
   const size_t size = program->code.size();

@@ -1,8 +1,6 @@
 // The runner's queue and loop.
 #include "runner.h"
 
-#include <signal.h>
-
 #include <system_error>
 
 namespace bptt {
@@ -21,15 +19,11 @@ Runner::~Runner() {
 
 bool Runner::submit(Job *job) {
   if (!thread_.joinable()) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads that know of them
     try {
       thread_ = std::thread([this] { work(); });
     } catch (const std::system_error &) {
+      return false;
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (!thread_.joinable()) return false;
   }
   {
     const std::lock_guard lock(mutex_);
