@@ -45,6 +45,8 @@ export interface ErrorDetails {
 export class BpttError extends Error {
   override readonly name = 'BpttError'
   readonly code: ErrorCode
+  /** What is wrong, without place and values. */
+  readonly summary: string
   readonly at?: string
   readonly expected?: string
   readonly received?: string
@@ -56,6 +58,7 @@ export class BpttError extends Error {
   constructor(code: ErrorCode, summary: string, details: ErrorDetails = {}) {
     super(message(summary, details), details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
+    this.summary = summary
     for (const key of ['at', 'expected', 'received', 'hint', 'file', 'line'] as const)
       if (details[key] !== undefined) Object.assign(this, { [key]: details[key] })
   }

@@ -121,8 +121,15 @@ export function remedyFor(name: string, place: Place): string | undefined {
   if (foreign) return foreign
   const elsewhere = Object.values(PLACES).filter((p) => (p.names as readonly string[]).includes(name))
   if (elsewhere.length) return `${name} is an option of ${elsewhere.map(({ of }) => of).join(', ')}.`
-  const nearest = names.map((n) => ({ n, d: distance(normal(n), wanted) })).sort((a, b) => a.d - b.d)[0]
-  return nearest && nearest.d <= Math.max(1, Math.floor(wanted.length / 3)) ? `Did you mean ${nearest.n}?` : undefined
+  const meant = nearest(name, names)
+  return meant && `Did you mean ${meant}?`
+}
+
+/** The name that was probably meant; undefined: nothing comes near. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  const wanted = normal(name)
+  const best = names.map((n) => ({ n, d: distance(normal(n), wanted) })).sort((a, b) => a.d - b.d)[0]
+  return best && best.d <= Math.max(1, Math.floor(wanted.length / 3)) ? best.n : undefined
 }
 
 /** Levenshtein's, over strings of at most 40 characters. */

@@ -1,0 +1,116 @@
+/*
+ * What the terminal shows: colours, bars, numbers in words, and the line that shows how far a training run is. Where the output is not a
+ * terminal there are no escape codes and nothing is overwritten: plain lines. Used by the commands and by examples/.
+ */
+import type { WriteStream } from 'node:tty'
+import type { Metric, Progress, Scores } from '../types.js'
+
+type Out = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>
+
+/** Whether escape codes do what they say: a terminal that is not a dumb one. */
+const live = (out: Out) => out.isTTY === true && process.env.TERM !== 'dumb'
+
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, cyan: 36 } as const
+export type Paint = Record<keyof typeof CODES, (text: string) => string>
+
+/** Colours for this output: none where it is no terminal, or where NO_COLOR asks for none (no-color.org). */
+export function paint(out: Out = process.stdout): Paint {
+  const coloured = live(out) && !process.env.NO_COLOR
+  const entries = Object.entries(CODES).map(([name, code]) => [name, (text: string) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text)])
+  return Object.fromEntries(entries) as Paint
+}
+
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
+
+/** A bar of `width` columns, of which `share` (0 to 1) is filled to the eighth of a column. */
+export function bar(share: number, width: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, share || 0)) * width * 8)
+  return ('█'.repeat(eighths >> 3) + EIGHTHS[eighths & 7]).padEnd(width)
+}
+
+export const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+export const whole = (n: number) => Math.round(n).toLocaleString('en-US')
+export const plural = (n: number, what: string) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`
+/** Three significant digits, and never an exponent for everyday sizes. */
+export const number = (x: number) => (x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e6) ? x.toExponential(2) : String(Number(x.toPrecision(3))))
+
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?'
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  const s = Math.round(seconds)
+  if (s < 60) return `${s} s`
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`
+  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
+}
+
+export function size(bytes: number): string {
+  return bytes < 1000 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+}
+
+const valueOf = (name: string, value: number) => (name === 'accuracy' ? percent(value) : number(value))
+
+/** `accuracy 93.1 % (majority class: 25.0 %)`: every metric with what the naive answer gets. */
+export function metrics(of: Record<string, Metric>): string {
+  return Object.entries(of)
+    .map(([name, { value, baseline, baselineIs }]) => `${name} ${valueOf(name, value)} (${baselineIs}: ${valueOf(name, baseline)})`)
+    .join('  ')
+}
+
+export const scores = ({ loss, metrics: of }: Scores) => `loss ${loss.toFixed(4)}  ${metrics(of)}`
+
+/** `native avx512, fma, 2 threads`, and why it is not a better one. */
+export function backend({ name, isa, arithmetic, threads, why }: { name: string; isa: string; arithmetic: string; threads: number; why: { candidate: string; refused: string }[] }): string {
+  const passed = why.map(({ candidate, refused }) => `not ${candidate}: ${refused}`).join('; ') || 'the first choice'
+  return `${name}${isa && isa !== name ? ` ${isa}` : ''}, ${arithmetic}, ${plural(threads, 'thread')} (${passed})`
+}
+
+/** Lines at most that a run leaves where they cannot be overwritten. */
+const MOST_LINES = 20
+
+/** The progress of one training run: a line that is overwritten, with a bar and the time that is left; or now and then a plain line. */
+export class ProgressLine {
+  private readonly paint: Paint
+  private shown = 0
+
+  constructor(
+    private readonly title = '',
+    private readonly out: Out = process.stdout,
+  ) {
+    this.paint = paint(out)
+  }
+
+  show(p: Progress): void {
+    const share = p.steps > 0 ? p.step / p.steps : 1
+    if (live(this.out)) return this.overwrite(p, share)
+    const epochEnds = p.step * p.epochs >= p.epoch * p.steps
+    if (!epochEnds || (share < 1 && share < (this.shown + 1) / MOST_LINES)) return
+    this.shown = Math.floor(share * MOST_LINES)
+    this.out.write(`${this.title}epoch ${p.epoch}/${p.epochs}  ${this.measured(p).join('  ')}\n`)
+  }
+
+  /** Leaves the last state on the screen and goes to the next line, or takes the line away. */
+  end(keep = true): void {
+    if (live(this.out) && this.shown) this.out.write(keep ? '\n' : '\r\x1b[2K')
+    this.shown = 0
+  }
+
+  private measured({ loss, metrics: of, validation }: Progress): string[] {
+    return [`loss ${loss.toFixed(4)}`, metrics(of), validation ? `validation: ${scores(validation)}` : ''].filter(Boolean)
+  }
+
+  private overwrite(p: Progress, share: number): void {
+    const of = validationFirst(p)
+    const before = `${this.title}epoch ${String(p.epoch).padStart(String(p.epochs).length)}/${p.epochs} `
+    const short = Object.entries(of.metrics).map(([name, { value }]) => `${name} ${valueOf(name, value)}`)
+    const after = [`loss ${of.loss.toFixed(3)}`, ...short, `${whole(p.sequencesPerSecond)} sequences/s`, share < 1 ? `${duration(p.etaSeconds)} left` : 'done']
+    const columns = this.out.columns ?? 80
+    const room = () => columns - before.length - after.join('  ').length - 4
+    while (room() < 8 && after.length > 1) after.splice(after.length > 3 ? -2 : -1, 1) // a narrow terminal: speed goes first
+    const width = Math.max(4, Math.min(24, room()))
+    this.out.write(`\r\x1b[2K${before}${this.paint.dim('▕')}${this.paint.cyan(bar(share, width))}${this.paint.dim('▏')} ${after.join('  ')}`)
+    this.shown++
+  }
+}
+
+/** What a user wants to watch: the validation data where there are some, else the training data. */
+const validationFirst = ({ loss, metrics: of, validation }: Progress) => validation ?? { loss, metrics: of }
