@@ -18,8 +18,8 @@ import { packedTile, tile, tileRow, tileRows } from './tile'
 const INNER: i32 = 512
 /** Rows of one pass: a block of a (≤ 240 KiB) stays in the second. A multiple of 4 and 6. */
 const ROWS: i32 = 120
-/** Packed rows of one pass of a weight gradient. */
-const CHUNK: usize = 256
+/** Packed rows of one pass of a weight gradient. Twice an odd number: panels then begin in different sets of the first cache. */
+const CHUNK: usize = 250
 
 export function rowsOf(kind: i32): i32 {
   return kind == ROWS_BATCH ? B : R
