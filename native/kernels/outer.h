@@ -29,16 +29,19 @@ struct RowSource {
   const Context *context = nullptr;
   const float *s0 = nullptr;
 
+  // The step of row hi − 1, given any later one.
+  INLINE int64_t step(int64_t hi, int64_t i) const {
+    while (s0 && context->start[i] >= hi) i--;
+    return i;
+  }
   struct Run {
     const float *top;  // row hi − 1; the others lie ld floats lower each
     int64_t count;
   };
-  // The longest run of rows below `hi`, down to `lo` at most, that lie side by side. `i` is the step of row hi − 1 or
-  // later, kept between calls with descending hi.
-  INLINE Run run(int64_t hi, int64_t lo, int64_t &i) const {
+  // The longest run of rows below `hi`, down to `lo` at most, that lie side by side; i is the step of row hi − 1.
+  INLINE Run run(int64_t hi, int64_t lo, int64_t i) const {
     if (!s0) return {rows + (hi - 1) * ld, hi - lo};
     const int32_t *start = context->start;
-    while (start[i] >= hi) i--;
     const int64_t q = hi - 1 - start[i];
     return {i > 0 ? rows + (start[i - 1] + q) * ld : s0 + q * ld, smaller(hi - lo, q + 1)};
   }
@@ -47,10 +50,11 @@ struct RowSource {
 // dst[k][width], k = 0 … for rows hi − 1 … lo: columns column … of x. Whole vectors are read where the row has them,
 // and written over what comes next: the caller packs in ascending order and leaves a vector of room.
 template <int NV>
-INLINE void pack_columns(float *dst, int64_t width, const RowSource &x, int64_t hi, int64_t lo, int64_t column,
-                         int64_t step) {
+INLINE void pack_columns(float *dst, int64_t width, const RowSource &x, int64_t hi, int64_t lo, int64_t step,
+                         int64_t column) {
   const bool whole = column + NV * VW <= x.ld;
   while (hi > lo) {
+    step = x.step(hi, step);
     const RowSource::Run run = x.run(hi, lo, step);
     const float *src = run.top + column;
     for (int64_t k = 0; k < run.count; k++, dst += width, src -= x.ld) {
@@ -59,6 +63,40 @@ INLINE void pack_columns(float *dst, int64_t width, const RowSource &x, int64_t 
       }
     }
     hi -= run.count;
+  }
+}
+
+// Both packings go through the rows in strips, so that a strip of rows is read once and whole.
+constexpr int64_t STRIP = 16;
+
+// Panels of NR columns: [panel][k][NR]; the last may be one vector wide.
+NOINLINE void pack_panels(float *dst, const RowSource &x, int64_t hi, int64_t lo, int64_t step, int64_t column,
+                          int64_t vectors) {
+  const int64_t depth = hi - lo;
+  for (int64_t top = hi; top > lo; top -= STRIP) {
+    const int64_t bottom = top - STRIP > lo ? top - STRIP : lo;
+    step = x.step(top, step);
+    float *strip = dst + (hi - top) * NR;
+    int64_t v = 0;
+    for (; v + 1 < vectors; v += 2) pack_columns<2>(strip + v * VW * depth, NR, x, top, bottom, step, column + v * VW);
+    if (v < vectors) pack_columns<1>(strip + v * VW * depth, NR, x, top, bottom, step, column + v * VW);
+  }
+}
+
+// Where the packed tile that begins at `row` lies: [tile][k][rows of the tile], with room for a vector behind each.
+INLINE int64_t tile_place(int64_t row, int64_t depth) { return row * (depth + VW); }
+static_assert(BLOCK * (CHUNK + VW) <= PACKED, "the room of a block");
+
+NOINLINE void pack_tiles(float *dst, const RowSource &x, int64_t hi, int64_t lo, int64_t step, int64_t column,
+                         int64_t columns) {
+  const int64_t depth = hi - lo;
+  for (int64_t top = hi; top > lo; top -= STRIP) {
+    const int64_t bottom = top - STRIP > lo ? top - STRIP : lo;
+    step = x.step(top, step);
+    for_tiles(columns, [&](int64_t row, int64_t m) {
+      float *strip = dst + tile_place(row, depth) + (hi - top) * m;
+      pack_columns<(MR + VW - 1) / VW>(strip, m, x, top, bottom, step, column + row);
+    });
   }
 }
 
@@ -86,18 +124,10 @@ NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, con
     const int64_t lo = hi > CHUNK ? hi - CHUNK : 0, depth = hi - lo;
     for (int64_t j0 = j.lo; j0 < j.hi; j0 += j_block) {
       const int64_t vectors = (smaller(j_block, j.hi - j0) + VW - 1) / VW;
-      for (int64_t v = 0; v < vectors; v += 2) {
-        float *panel = b_pack + v * VW * depth;
-        if (v + 1 < vectors)
-          pack_columns<2>(panel, NR, b, hi, lo, j0 + v * VW, T - 1);
-        else
-          pack_columns<1>(panel, NR, b, hi, lo, j0 + v * VW, T - 1);
-      }
+      pack_panels(b_pack, b, hi, lo, T - 1, j0, vectors);
       for (int64_t i0 = i.lo; i0 < i.hi; i0 += i_block) {
         const int64_t M = smaller(i_block, i.hi - i0), largest = largest_tile(M);
-        for_tiles(M, [&](int64_t row, int64_t m) {
-          pack_columns<(MR + VW - 1) / VW>(a_pack + row * depth, m, a, hi, lo, i0 + row, T - 1);
-        });
+        pack_tiles(a_pack, a, hi, lo, T - 1, i0, M);
         for (int64_t v = 0, width; v < vectors; v += width) {
           width = tile_width(largest, vectors - v);
           const float *panel = b_pack + v * VW * depth;
@@ -106,9 +136,10 @@ NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, con
             float *at = c + (i0 - i.lo + row) * ldc + column;
             const Tile tile = packed_tiles.of(m, width);
             if (left >= width * VW)
-              tile(depth, a_pack + row * depth, 0, panel, NR * depth, at, ldc, at, ldc);
+              tile(depth, a_pack + tile_place(row, depth), 0, panel, NR * depth, at, ldc, at, ldc);
             else
-              edge_tile(tile, depth, a_pack + row * depth, m, panel, width, at, ldc, left, workspace + 2 * PACKED);
+              edge_tile(tile, depth, a_pack + tile_place(row, depth), m, panel, width, at, ldc, left,
+                        workspace + 2 * PACKED);
           });
         }
       }

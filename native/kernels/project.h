@@ -7,7 +7,7 @@ namespace bptt {
 namespace {
 
 // Panels over N of M transposed: dst[n / NR][k][n mod NR] = M[n, k].
-INLINE void pack_panels(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
+INLINE void pack_matrix(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
   constexpr int64_t LINE = 16;  // of k: one cache line of M at a time
   for (int64_t n0 = panels.lo; n0 < panels.hi; n0 += NR) {
     float *panel = dst + n0 * K;
@@ -26,7 +26,7 @@ INLINE void pack_panels(float *dst, const float *M, int64_t N, int64_t K, Range 
 }
 
 // Panels over K of M as it is: dst[k / NR][n][k mod NR] = M[n, k].
-INLINE void pack_transposed_panels(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
+INLINE void pack_transpose(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
   for (int64_t k0 = panels.lo; k0 < panels.hi; k0 += NR) {
     float *panel = dst + k0 * N;
     for (int64_t n = 0; n < N; n++) {
@@ -39,7 +39,7 @@ INLINE void pack_transposed_panels(float *dst, const float *M, int64_t N, int64_
 }
 
 // dst [K, stride(N)]: column k of M in a row.
-INLINE void pack_columns_of(float *dst, const float *M, int64_t N, int64_t K, Range columns) {
+INLINE void pack_tokens(float *dst, const float *M, int64_t N, int64_t K, Range columns) {
   const int64_t ld = stride(N);
   for (int64_t k = columns.lo; k < columns.hi; k++) {
     for (int64_t n = 0; n < N; n++) dst[k * ld + n] = M[n * K + k];
@@ -53,11 +53,11 @@ void pack(const Context &context, const int32_t *args, int part, int parts) {
   const float *M = take.floats();
   const int64_t N = take.integer(), K = take.integer(), form = take.integer();
   if (form == plan::PACK_PROJECT)
-    pack_panels(dst, M, N, K, share(N, NR, part, parts));
+    pack_matrix(dst, M, N, K, share(N, NR, part, parts));
   else if (form == plan::PACK_PROJECT_DX)
-    pack_transposed_panels(dst, M, N, K, share(K, NR, part, parts));
+    pack_transpose(dst, M, N, K, share(K, NR, part, parts));
   else
-    pack_columns_of(dst, M, N, K, share(K, 1, part, parts));
+    pack_tokens(dst, M, N, K, share(K, 1, part, parts));
 }
 
 // Rows of x and y that stay in the second cache while all panels of M pass by.

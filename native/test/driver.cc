@@ -1,7 +1,7 @@
 // Checks every operation of every table of kernels that this machine can run against test/scalar.h, to the last bit:
 // random ragged batches, sizes on both sides of every vector width, one to three parts, and memory beside the results
 // untouched. Then how far tanh and sigmoid are from the truth. Built and started by run.mjs.   driver [--cases N]
-// [--seed N] | --bench CELL SECONDS TABLE
+// [--seed N]
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
