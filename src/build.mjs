@@ -5,7 +5,7 @@
  *   --no-native  leaves the addon out
  */
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -29,6 +29,14 @@ function must(what, ...args) {
   if (!quiet) console.log(`build: ${what}`)
 }
 
+/** Puts the browser's platform behind the seam (src/platform/host.ts), and takes out what was compiled for Node behind it. */
+function browserOnly(folder) {
+  for (const name of ['host.js', 'host.d.ts']) writeFileSync(join(folder, 'platform', name), "export { browser as host } from './browser.js'\n")
+  for (const name of ['platform/host', 'platform/node', 'files/node-io'])
+    for (const ending of name.endsWith('host') ? ['js.map'] : ['js', 'js.map', 'd.ts']) rmSync(join(folder, `${name}.${ending}`), { force: true })
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
+}
+
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc')
 
 must('plan constants', tsc, '-p', 'src/plan/tsconfig.json')
@@ -41,6 +49,8 @@ generate(plan, root)
 must('WebAssembly', 'assembly/build.mjs')
 must('TypeScript for Node', tsc, '-p', 'tsconfig.json')
 for (const name of ['index.mjs', 'index.d.mts']) writeFileSync(join(root, 'dist', 'node', name), "export * from './index.js'\n")
+must('TypeScript for browsers', tsc, '-p', 'src/platform/tsconfig.browser.json')
+browserOnly(join(root, 'dist', 'browser'))
 
 if (!process.argv.includes('--no-native')) {
   const { ok, output } = node('native/build.mjs')

@@ -38,7 +38,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   return new WebAssembly.Instance(module, { env: { memory }, context: { stopped } }).exports as unknown as Exports
 }
 
-function compile(bytes: Uint8Array): WebAssembly.Module {
+function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
     return new WebAssembly.Module(bytes)
   } catch (cause) {
@@ -72,6 +72,6 @@ function fused(): Compiled | undefined {
   return rounded.every((x) => x === 2 ** -24) ? { module, isa: 'relaxed-simd', arithmetic: 'fma', heap: heap.value } : undefined
 }
 
-function decode(base64: string): Uint8Array {
+function decode(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
 }
