@@ -6,51 +6,13 @@ import { setFlagsFromString } from 'node:v8'
 import { describe, expect, test } from 'vitest'
 import type { LocalEngine, Read } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
-import { address, NONE, Region, stride, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
-import { Above, Cell, Head, OPERATIONS, Optimizer, Pack, Rows, UpdateFlag, type OperationName } from '#lib/plan/operations.js'
+import { address, NONE, Region, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
+import { Above, Cell, Head, Optimizer, Pack, Rows, UpdateFlag } from '#lib/plan/operations.js'
 import { createFused, createReference } from '#lib/reference/engine.js'
 import { elman, frameOf, planOf, randoms, valuesFor, writesOf, type Elman, type Shape } from './reference-net.js'
+import { bitsOf, matrix, outputsOf, type Step } from './support/outputs.js'
 
 if (process.version.startsWith('v20.') || process.version.startsWith('v22.')) setFlagsFromString('--experimental-wasm-relaxed-simd')
-
-type Step = [OperationName, ...number[]]
-/** What an operation writes: `rows` rows of `size` numbers at every `width`. */
-interface Output extends Read {
-  readonly size: number
-  readonly width: number
-}
-
-const matrix = (at: number, rows: number, size: number, width = stride(size)): Output => ({ at, kind: 'float32', length: rows * width, size, width })
-const doubles = (at: number, length: number): Output => ({ at, kind: 'float64', length, size: length, width: length })
-
-function outputsOf([name, ...args]: Step, { B, R }: Elman): Output[] {
-  const a = Object.fromEntries(OPERATIONS[name].map((arg, i) => [arg.replace('@', ''), args[i]!]))
-  const rows = a.rows === Rows.BATCH ? B : R
-  switch (name) {
-    case 'ZERO': case 'COPY': return [matrix(a.dst!, 1, a.units! * UNIT_FLOATS)]
-    case 'FETCH': return [matrix(a.dst!, R, stride(a.K!))]
-    case 'STATE_IN': case 'LAST': return [matrix(a.dst!, B, a.S!)]
-    case 'STATE_OUT': return [matrix(a.carry!, B, a.S!)]
-    case 'PROJECT': return [matrix(a.y!, rows, a.N!)]
-    case 'GATHER': return [matrix(a.y!, R, a.N!)]
-    case 'RECUR': return [matrix(a.s!, R, a.S!)]
-    case 'LOSS': return [matrix(a.dz!, rows, a.N!), doubles(a.rowLoss!, 2 * rows)]
-    case 'ACTIVATE': return [matrix(a.o!, rows, a.N!)]
-    case 'PROJECT_DX': return [matrix(a.dx!, rows, a.K!)]
-    case 'RECUR_BACK': return [matrix(a.d!, R, a.S!), matrix(a.g!, R, a.S!), matrix(a.g0!, B, a.S!)]
-    case 'STEP_NORMS': return [doubles(a.norms0!, B), doubles(a.norms!, R)]
-    case 'PROJECT_DW': case 'RECUR_DW': case 'GATHER_DW': return [matrix(a.dM!, 1, a.N! * a.K!)]
-    case 'BIAS_DW': return [matrix(a.db!, 1, a.N!)]
-    default: return [] // PACK is private; SUM_LOSS and NORM write results, compared for every step
-  }
-}
-
-/** The numbers without padding; NaN has one pattern, -0 is not 0. */
-function bitsOf(data: Float32Array | Float64Array, { size, width }: Output): string[] {
-  const list: string[] = []
-  for (let i = 0; i < data.length; i++) if (i % width < size) list.push(Object.is(data[i], -0) ? '-0' : String(data[i]))
-  return list
-}
 
 const classes: { name: string; wasm: () => LocalEngine; oracle: () => LocalEngine }[] = [
   { name: 'mul-add', wasm: () => createLocal({ numerics: 'portable', threads: 1 }), oracle: () => createReference() },

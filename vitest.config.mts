@@ -1,0 +1,14 @@
+/* How the tests run: `npm test`. Forks, so that a crash of native code ends one file and not the run; two, because CI machines are small. */
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    projects: [{ extends: true, test: { name: 'node', include: ['test/**/*.test.ts'] } }],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // The built package is loaded as users load it: one instance of each module, whether a test names it `bptt` or `#lib/…`.
+    server: { deps: { external: [/\/dist\/node\//] } },
+  },
+})
