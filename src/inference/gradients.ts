@@ -5,6 +5,7 @@
 import type { Read } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
 import { weightTensors } from '../model/weights.js'
+import { parameterView } from '../network/parameters.js'
 import type { Compiled } from '../plan/compile.js'
 import { stride, UNIT_FLOATS } from '../plan/memory.js'
 import { type Frame, type Window, windows } from '../sequences/batch.js'
@@ -53,7 +54,7 @@ class Collected {
   ) {
     const { state, input } = core.network
     const B = sequences.count
-    this.T = sequences.lengths.reduce((most, length) => Math.max(most, length), 0)
+    this.T = longest(sequences)
     this.ids = everyId(B)
     this.x = tensor([B, this.T, input.size])
     this.initialState = state.map((S) => tensor([B, S]))
@@ -160,28 +161,37 @@ export async function gradients(
 
 export async function backward(core: Core, sequences: Sequences, upstream: Upstream, initial: Float32Array[] | undefined): Promise<Backward> {
   const collected = new Collected(core, sequences)
-  const result = await core.inTurn(() =>
-    passNow(core, { sequences, wants, initial, reads: reads(core), upstream: (frame) => packUpstream(core, sequences, upstream, frame) }),
-  )
-  collected.add(result)
-  return collected.finish(result.read['g'] as Float32Array)
+  return core.inTurn(async () => {
+    const request: PassRequest = { sequences, wants, initial, reads: reads(core), upstream: (frame) => packUpstream(core, sequences, upstream, frame) }
+    const result = await passNow(core, request)
+    const block = result.read['g'] as Float32Array
+    collected.add(result)
+    addToInitialStates(core, sequences, upstream, initial, collected, block)
+    return collected.finish(block)
+  })
 }
 
-/** Upstream gradients [B, T, ·] in the packed rows of a frame. */
+/** Upstream gradients [B, T, ·] in the packed rows of a frame. A masked step shows the state of the row before it: what comes from above goes there. */
 function packUpstream(core: Core, sequences: Sequences, { logits, states }: Upstream, frame: Frame) {
   const { readout, output, state } = core.network
-  const T = sequences.lengths.reduce((most, length) => Math.max(most, length), 0)
-  const { offsets, steps } = sequences
+  const T = longest(sequences)
+  const { offsets, steps, lengths } = sequences
   const start = stepStarts(frame)
   const rowsOfSteps = (dense: Float32Array, size: number) => {
     const width = stride(size)
     const packed = new Float32Array(frame.R * width)
-    for (let i = 0; i < frame.T; i++)
-      for (let q = 0, alive = start[i + 1]! - start[i]!; q < alive; q++) {
-        const id = frame.order[q]!
-        const at = (id * T + (steps ? steps[offsets[id]! + i]! : i)) * size
-        packed.set(dense.subarray(at, at + size), (start[i]! + q) * width)
+    for (let q = 0; q < frame.B; q++) {
+      const id = frame.order[q]!
+      // A masked step has the state of the last row before it, and so adds to its gradient.
+      for (let step = 0, row = -1; step < sequences.lengths[id]!; step++) {
+        const next = offsets[id]! + row + 1
+        if (next < offsets[id + 1]! && (steps ? steps[next]! : row + 1) === step) row++
+        if (row < 0) continue
+        const to = (start[row]! + q) * width
+        const at = (id * T + step) * size
+        for (let j = 0; j < size; j++) packed[to + j] = packed[to + j]! + dense[at + j]!
       }
+    }
     return packed
   }
   const ds = states?.map((dense, k) => rowsOfSteps(dense, state[k]!))
@@ -200,3 +210,41 @@ function packUpstream(core: Core, sequences: Sequences, { logits, states }: Upst
   }
   return { ds, dz, dzSteps }
 }
+
+/** What comes from above steps that show the initial state, since all before them are masked: no row of the pass stands for them. */
+function addToInitialStates(core: Core, sequences: Sequences, { logits, states }: Upstream, initial: Float32Array[] | undefined, { initialState, norms }: Collected, block: Float32Array): void {
+  const { output, state, readout } = core.network
+  const { table } = core.layout
+  const { count, offsets, steps, lengths } = sequences
+  const O = output.size
+  const T = longest(sequences)
+  const top = state.length - 1
+  const S = state[top]!
+  const V = parameterView(core.weights(), table.get('V')!)
+  const dV = parameterView(block, table.get('V')!)
+  const c = table.get('c')
+  const dc = c && parameterView(block, c)
+  for (let id = 0; id < count; id++) {
+    const empty = offsets[id] === offsets[id + 1]
+    const early = empty ? lengths[id]! : steps ? steps[offsets[id]!]! : 0
+    const head = (at: number, weights: boolean) => {
+      for (let n = 0; n < O; n++) {
+        const dz = logits![at + n]!
+        for (let j = 0; j < S; j++) {
+          initialState[top]!.data[id * S + j]! += dz * V[n * S + j]!
+          if (weights && initial) dV[n * S + j]! += dz * initial[top]![id * S + j]!
+        }
+        if (weights && dc) dc[n]! += dz
+      }
+    }
+    if (readout === 'all') for (let step = 0; logits && step < early; step++) head((id * T + step) * O, true)
+    else if (logits && states && empty) head(id * O, false) // the pass has given V and c theirs
+    state.forEach((size, k) => {
+      const g0 = initialState[k]!.data.subarray(id * size, id * size + size)
+      for (let step = 0; states && step < early; step++) for (let j = 0; j < size; j++) g0[j]! += states[k]![(id * T + step) * size + j]!
+      if (early > 0 || empty) norms[k]!.data.fill(Math.sqrt(g0.reduce((sum, g) => sum + g * g, 0)), id * (T + 1), id * (T + 1) + early + 1)
+    })
+  }
+}
+
+const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)
