@@ -48,6 +48,7 @@ struct Pending {
 
 // One environment's own state; nothing here is shared between threads but what the runner locks.
 struct Instance {
+  napi_env env;
   std::unique_ptr<Runner> runner;
   napi_threadsafe_function completion = nullptr;
   std::list<Pending> pending;
@@ -277,6 +278,7 @@ void start_runner(napi_env env, Instance &instance) {
   const auto stop = [](void *data) {
     auto *const instance = static_cast<Instance *>(data);
     instance->runner.reset();
+    for (const Pending &pending : instance->pending) napi_delete_reference(instance->env, pending.outputs);
     napi_release_threadsafe_function(instance->completion, napi_tsfn_abort);
   };
   napi_add_env_cleanup_hook(env, stop, &instance);
@@ -401,7 +403,7 @@ napi_value dispose(napi_env env, napi_callback_info info) {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new Instance);
+  env.SetInstanceData(new Instance{env, nullptr, nullptr, {}});
   retain_pool();
   env.AddCleanupHook([] { release_pool(); });
   const std::pair<const char *, napi_callback> functions[] = {

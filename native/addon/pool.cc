@@ -23,8 +23,15 @@ namespace bptt {
 namespace {
 
 constexpr int MAX_WORKERS = 255;
+
+using Clock = std::chrono::steady_clock;
+using Duration = Clock::duration;
 // How long a thread spins before it parks: less than a wake-up costs.
 constexpr auto SPIN = std::chrono::microseconds(20);
+// Where others have the processors, waiting for a worker that is not running costs more than it gains: after losing
+// this much a job goes on alone, and jobs in the time that follows do not try.
+constexpr auto LOSS = std::chrono::microseconds(200);
+constexpr auto REST = std::chrono::milliseconds(50);
 
 void pause() {
 #if defined(__x86_64__)
@@ -36,14 +43,14 @@ void pause() {
 
 // Waits until the value is no longer `old`: spinning first, then parked.
 uint32_t wait_past(const std::atomic<uint32_t> &value, uint32_t old) {
-  const auto end = std::chrono::steady_clock::now() + SPIN;
+  const auto end = Clock::now() + SPIN;
   do {
     for (int i = 0; i < 32; i++) {
       const uint32_t now = value.load(std::memory_order_acquire);
       if (now != old) return now;
       pause();
     }
-  } while (std::chrono::steady_clock::now() < end);
+  } while (Clock::now() < end);
   value.wait(old, std::memory_order_acquire);
   return value.load(std::memory_order_acquire);
 }
@@ -69,7 +76,8 @@ class Pool {
     return static_cast<int>(workers_.size()) < workers ? static_cast<int>(workers_.size()) : workers;
   }
 
-  void run(Operation operation, const Context &context, const int32_t *args, int shares, int threads) {
+  // Returns the time by which this was slower than one thread alone would have been, negative where it was faster.
+  Duration run(Operation operation, const Context &context, const int32_t *args, int shares, int threads) {
     operation_ = operation;
     context_ = &context;
     args_ = args;
@@ -77,9 +85,12 @@ class Pool {
     threads_ = threads;
     const auto workers = static_cast<uint32_t>(workers_.size());
     left_.store(workers, std::memory_order_relaxed);
+    const auto begin = Clock::now();
     announce();
     share(0);
+    const auto end = Clock::now();
     for (uint32_t left = left_.load(std::memory_order_acquire); left != 0;) left = wait_past(left_, left);
+    return Clock::now() - end - (threads - 1) * (end - begin);
   }
 
  private:
@@ -119,6 +130,7 @@ struct Shared {
   int environments = 0;
   bool taken = false;
   pid_t process = 0;
+  Clock::time_point rest_until;
   std::unique_ptr<Pool> pool;
 };
 Shared &shared() {
@@ -183,7 +195,7 @@ Team::Team(int shares) : shares_(shares), threads_(1) {
     s.taken = false;
     s.process = getpid();
   }
-  if (s.taken) return;
+  if (s.taken || Clock::now() < s.rest_until) return;
   const int available = available_threads();
   const int wanted = (shares < available ? shares : available) - 1;
   if (wanted < 1) return;
@@ -192,16 +204,22 @@ Team::Team(int shares) : shares_(shares), threads_(1) {
   s.taken = threads_ > 1;
 }
 
-Team::~Team() {
+Team::~Team() { leave(); }
+
+void Team::leave() {
   if (threads_ == 1) return;
+  threads_ = 1;
   Shared &s = shared();
   const std::lock_guard lock(s.mutex);
   s.taken = false;
+  if (lost_ > LOSS) s.rest_until = Clock::now() + REST;
 }
 
 void Team::run(Operation operation, const Context &context, const int32_t *args, bool together) {
-  if (together && threads_ > 1) return shared().pool->run(operation, context, args, shares_, threads_);
-  operation(context, args, 0, 1);
+  if (!together || threads_ == 1) return operation(context, args, 0, 1);
+  lost_ += shared().pool->run(operation, context, args, shares_, threads_);
+  if (lost_ < Duration::zero()) lost_ = Duration::zero();
+  if (lost_ > LOSS) leave();
 }
 
 }  // namespace bptt

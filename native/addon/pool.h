@@ -2,6 +2,8 @@
 // job, parked between jobs, joined when the last environment goes. One job has them at a time; another that comes runs
 // on its own thread alone, with the same bits.
 #pragma once
+#include <chrono>
+
 #include "../context.h"
 
 namespace bptt {
@@ -27,8 +29,11 @@ class Team {
   void run(Operation operation, const Context &context, const int32_t *args, bool together);
 
  private:
+  void leave();
+
   const int shares_;
-  int threads_;  // including this one
+  int threads_;                                 // including this one
+  std::chrono::steady_clock::duration lost_{};  // to waiting for workers, less what they gained
 };
 
 }  // namespace bptt

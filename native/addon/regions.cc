@@ -1,19 +1,42 @@
 // Allocation and growth of an engine's memory.
 #include "regions.h"
 
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <cstring>
 
 #include "fault.h"
 
 namespace bptt {
+namespace {
+
+// From here on memory comes from the system and goes back to it: zero and untouched, where the heap would have to clear
+// it page by page, and would keep it.
+constexpr int64_t MAPPED = int64_t{64} << 10;
+
+}  // namespace
+
+void Block::Free::operator()(void *memory) const {
+  if (mapped > 0)
+    munmap(memory, static_cast<size_t>(mapped));
+  else
+    std::free(memory);
+}
 
 Block::Block(int64_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
-  // calloc, not aligned_alloc and memset: pages that come fresh from the system are zero already.
-  memory_.reset(std::calloc(static_cast<size_t>(bytes) + plan::UNIT_BYTES, 1));
+  if (bytes >= MAPPED) {
+    void *const memory =
+        mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (memory != MAP_FAILED) memory_ = {memory, Free{bytes}};
+    base_ = static_cast<float *>(memory);  // a page is aligned well enough
+  } else {
+    memory_ = {std::calloc(static_cast<size_t>(bytes) + plan::UNIT_BYTES, 1), Free{0}};
+    const auto address = reinterpret_cast<uintptr_t>(memory_.get());
+    base_ = reinterpret_cast<float *>((address + plan::UNIT_BYTES - 1) & ~uintptr_t{plan::UNIT_BYTES - 1});
+  }
   if (!memory_) fail("ERR_OUT_OF_MEMORY", "%lld MiB of memory could not be had", static_cast<long long>(bytes >> 20));
-  const auto address = reinterpret_cast<uintptr_t>(memory_.get());
-  base_ = reinterpret_cast<float *>((address + plan::UNIT_BYTES - 1) & ~uintptr_t{plan::UNIT_BYTES - 1});
 }
 
 RegionSizes Regions::after(const RegionSizes &wanted) const {

@@ -3,7 +3,6 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 
 #include "../context.h"
@@ -24,9 +23,10 @@ class Block {
 
  private:
   struct Free {
-    void operator()(void *memory) const { std::free(memory); }
+    int64_t mapped;  // 0: from the heap
+    void operator()(void *memory) const;
   };
-  std::unique_ptr<void, Free> memory_;
+  std::unique_ptr<void, Free> memory_{nullptr, Free{0}};
   float *base_ = nullptr;
   int64_t bytes_ = 0;
 };
