@@ -2,7 +2,7 @@
 import {
   CELL_RELU, CELL_SIGMOID, CELL_TANH, EXP_HIGH, EXP_LN2_HIGH, EXP_LN2_LOW, EXP_LOG2E, EXP_LOW, EXP_P0, EXP_P1, EXP_P2, EXP_P3, EXP_P4,
   EXP_P5, LN_L1, LN_L2, LN_L3, LN_L4, LN_L5, LN_L6, LN_L7, LN_LN2_HIGH, LN_LN2_LOW, LN_SHIFT, ROUND, TANH_BOUND, TANH_P0, TANH_P1,
-  TANH_P2, TANH_P3, TANH_P4, TANH_P5, TANH_P6, TANH_Q0, TANH_Q1, TANH_Q2, TANH_Q3, TINY,
+  TANH_P2, TANH_P3, TANH_P4, TANH_Q0, TANH_Q1, TANH_Q2, TANH_Q3, TANH_Q4, TINY,
 } from './plan.gen'
 import { clamp, madd } from './simd'
 
@@ -14,12 +14,11 @@ export function tanh(x: v128): v128 {
   p = madd(p, y, f32x4.splat(TANH_P2))
   p = madd(p, y, f32x4.splat(TANH_P3))
   p = madd(p, y, f32x4.splat(TANH_P4))
-  p = madd(p, y, f32x4.splat(TANH_P5))
-  p = madd(p, y, f32x4.splat(TANH_P6))
   let q = f32x4.splat(TANH_Q0)
   q = madd(q, y, f32x4.splat(TANH_Q1))
   q = madd(q, y, f32x4.splat(TANH_Q2))
   q = madd(q, y, f32x4.splat(TANH_Q3))
+  q = madd(q, y, f32x4.splat(TANH_Q4))
   return f32x4.div(f32x4.mul(x, p), q)
 }
 

@@ -22,9 +22,8 @@ INLINE vf horner(vf x, const float (&c)[N]) {
 INLINE vf tanh(vf x) {
   x = clamp(x, -plan::TANH_BOUND, plan::TANH_BOUND);
   const vf y = x * x;
-  const vf p = horner(
-      y, {plan::TANH_P0, plan::TANH_P1, plan::TANH_P2, plan::TANH_P3, plan::TANH_P4, plan::TANH_P5, plan::TANH_P6});
-  const vf q = horner(y, {plan::TANH_Q0, plan::TANH_Q1, plan::TANH_Q2, plan::TANH_Q3});
+  const vf p = horner(y, {plan::TANH_P0, plan::TANH_P1, plan::TANH_P2, plan::TANH_P3, plan::TANH_P4});
+  const vf q = horner(y, {plan::TANH_Q0, plan::TANH_Q1, plan::TANH_Q2, plan::TANH_Q3, plan::TANH_Q4});
   return x * p / q;
 }
 

@@ -40,9 +40,9 @@ struct Scalar {
     using namespace plan;
     x = clamp(x, -TANH_BOUND, TANH_BOUND);
     const float y = x * x;
-    const float p = horner(y, {TANH_P0, TANH_P1, TANH_P2, TANH_P3, TANH_P4, TANH_P5, TANH_P6});
+    const float p = horner(y, {TANH_P0, TANH_P1, TANH_P2, TANH_P3, TANH_P4});
     const float xp = x * p;
-    return xp / horner(y, {TANH_Q0, TANH_Q1, TANH_Q2, TANH_Q3});
+    return xp / horner(y, {TANH_Q0, TANH_Q1, TANH_Q2, TANH_Q3, TANH_Q4});
   }
   static float sigmoid(float x) { return madd(0.5f, tanh(0.5f * x), 0.5f); }
   static float exp(float x) {
