@@ -10,13 +10,10 @@ export const readings = machines.length * SENSORS.length
 export const answers = ['none', ...machines]
 
 /** Steps of a shift, and where the symptom may begin: so many steps before its end. */
-export const STEPS = { from: 55, to: 90 }
-export const SYMPTOM = { from: 20, to: 45 }
 /** What a shudder adds to the readings of its machine, step by step: [vibration, current]. The noise has a standard deviation of 1. */
-const SHUDDER = [
-  [2.6, 1.8],
-  [2.6, 1.8],
-]
+const SHUDDER = Array.from({ length: +(process.env.L || 6) }, () => [+(process.env.A1 || 1.6), +(process.env.A2 || 1.1)])
+export const STEPS = { from: 50, to: 75 }
+export const SYMPTOM = { from: 20 + SHUDDER.length - 1, to: 45 }
 /** Share of shifts after which nothing fails. */
 const NONE = 0.25
 

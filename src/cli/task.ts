@@ -1,0 +1,103 @@
+/*
+ * From the rows of a data file to a network's input and output, and to the x and y of the API. What kind of answer a file asks for is read
+ * from its first y; every other row must agree, and the first that does not is an error with its line.
+ */
+import { BpttError, show } from '../errors.js'
+import { text } from '../sequences/text.js'
+import type { AnyRNN } from '../rnn.js'
+import type { Config, Data, Input, Output, Readout } from '../types.js'
+import { bad, type DataFile, type Row, type Sequence } from './data-file.js'
+
+export const HEADS = ['softmax', 'sigmoid', 'linear'] as const
+export type HeadName = (typeof HEADS)[number]
+
+export interface Request {
+  /** Default: softmax for labels, sigmoid for true and false, linear for numbers. */
+  readonly head?: HeadName
+  /** Default: 'all' where y is a list, else 'last'. */
+  readonly readout?: Readout
+  /** The numbers of x are tokens below this. */
+  readonly tokens?: number
+}
+export type Task = Pick<Config, 'input' | 'output' | 'missing'> & { readonly readout: Readout }
+
+/** @throws ERR_DATA at the first row that is of another kind than the first one */
+export function taskOf(data: DataFile, { head, readout = Array.isArray(data.rows[0]!.y) ? 'all' : 'last', tokens }: Request): Task {
+  return { input: inputOf(data, tokens), output: outputOf(data, readout, head), readout, ...(hasGaps(data) ? { missing: 'mask' as const } : {}) }
+}
+
+/** The rows as the API takes them. */
+export function dataOf({ rows }: DataFile, { labels, config: { readout } }: Pick<AnyRNN, 'labels' | 'config'>): Data<Input, Output, Readout> {
+  const labelled = typeof labels[0] === 'string'
+  const one = (y: unknown) => (labelled && typeof y === 'number' ? String(y) : Array.isArray(y) ? y.map(Number) : y)
+  const y = rows.map((row) => (readout === 'all' && Array.isArray(row.y) ? row.y.map(one) : one(row.y)))
+  return { x: sequences(rows), y } as unknown as Data<Input, Output, Readout>
+}
+
+export const sequences = (rows: readonly Row[]): Sequence[] => rows.map(({ x }) => x)
+
+function inputOf({ rows, file }: DataFile, tokens: number | undefined): Input {
+  const kindOf = ({ x }: Row) => (x.length === 0 ? '' : typeof x === 'string' ? 'a text' : Array.isArray(x[0]) ? `${x[0].length} numbers a step` : 'one number a step')
+  const first = rows.find(kindOf)
+  if (!first) throw new BpttError('ERR_EMPTY', 'has only empty sequences', { file })
+  const kind = kindOf(first)
+  for (const row of rows)
+    if (kindOf(row) && kindOf(row) !== kind) throw bad(file, row.line, 'is of another kind', { at: 'x', expected: `${kind}, as in line ${first.line}`, received: kindOf(row) })
+  if (tokens !== undefined && kind !== 'one number a step') throw bad(file, first.line, 'has no tokens', { at: 'x', expected: 'one number a step', received: kind, hint: 'Leave --tokens out.' })
+  if (typeof first.x === 'string') return text.chars(rows.map(({ x }) => x).join(''))
+  if (tokens !== undefined) return { tokens }
+  return Array.isArray(first.x[0]) ? first.x[0].length : 1
+}
+
+const hasGaps = ({ rows }: DataFile) => rows.some(({ x }) => typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step))))
+
+/** One answer, or the answer of one step. */
+interface Answer {
+  readonly value: unknown
+  readonly at: string
+  readonly line: number
+}
+
+function* answers({ rows, file }: DataFile, readout: Readout): Generator<Answer> {
+  for (const { x, y, line } of rows) {
+    if (readout === 'last') yield { value: y, at: 'y', line }
+    else if (typeof y === 'string' && typeof x === 'string') for (const value of y) yield { value, at: 'y', line }
+    else if (!Array.isArray(y)) throw bad(file, line, 'is not a list', { at: 'y', expected: 'an answer for every step', received: show(y) })
+    else for (let i = 0; i < y.length; i++) if (y[i] !== null) yield { value: y[i], at: `y[${i}]`, line } // null: does not count
+  }
+}
+
+/** What an answer is, in words: answers of one file are of one kind. */
+function kindOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return 'a label'
+  if (typeof value === 'boolean') return 'true or false'
+  if (typeof value === 'number' && Number.isFinite(value)) return 'a number'
+  if (!Array.isArray(value) || value.length === 0) return undefined
+  if (value.every((v) => typeof v === 'number' && Number.isFinite(v))) return `${value.length} numbers`
+  if (value.every((v) => typeof v === 'boolean')) return `${value.length} times true or false`
+  return undefined
+}
+
+function outputOf(data: DataFile, readout: Readout, head: HeadName | undefined): Output {
+  const { file, rows } = data
+  let first: (Answer & { kind: string }) | undefined
+  const labels = new Set<string | number>()
+  for (const answer of answers(data, readout)) {
+    const { value, at, line } = answer
+    const kind = kindOf(value)
+    if (!kind) throw bad(file, line, 'cannot be learnt', { at, expected: 'a label, a number, true or false, or a list of numbers', received: show(value) })
+    first ??= { ...answer, kind }
+    if (kind !== first.kind) throw bad(file, line, 'is of another kind', { at, expected: `${first.kind}, as in line ${first.line}`, received: show(value) })
+    if (typeof value === 'string' || typeof value === 'number') labels.add(value)
+  }
+  if (!first) throw new BpttError('ERR_EMPTY', 'has no answer that counts', { file })
+  const { kind, value, line } = first
+  const width = Array.isArray(value) ? value.length : 1
+  const chosen = head ?? (kind === 'a label' ? 'softmax' : kind.endsWith('true or false') ? 'sigmoid' : 'linear')
+  const fits = { softmax: kind === 'a label' || kind === 'a number', sigmoid: kind !== 'a label', linear: kind.startsWith('a number') || kind.endsWith('numbers') }[chosen]
+  if (!fits) throw bad(file, line, `does not suit --head ${chosen}`, { at: 'y', received: show(value), hint: 'softmax: labels; sigmoid: true and false; linear: numbers.' })
+  if (chosen !== 'softmax') return chosen === 'sigmoid' ? { sigmoid: width } : { linear: width }
+  if (labels.size < 2) throw bad(file, line, 'is the only label of the file', { at: 'y', received: show(value), hint: 'There must be at least two to tell apart.' })
+  if (readout === 'all' && typeof rows[0]!.y === 'string') return text.chars([...labels].join(''))
+  return [...labels].sort((a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : a < b ? -1 : 1)).map(String)
+}
