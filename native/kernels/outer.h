@@ -41,9 +41,11 @@ struct RowSource {
   // The longest run of rows below `hi`, down to `lo` at most, that lie side by side; i is the step of row hi − 1.
   INLINE Run run(int64_t hi, int64_t lo, int64_t i) const {
     if (!s0) return {rows + (hi - 1) * ld, hi - lo};
-    const int32_t *start = context->start;
-    const int64_t q = hi - 1 - start[i];
-    return {i > 0 ? rows + (start[i - 1] + q) * ld : s0 + q * ld, smaller(hi - lo, q + 1)};
+    if (i == 0) return {s0 + (hi - 1) * ld, hi - lo};
+    const int32_t *active = context->active, *start = context->start;
+    const int64_t back = active[i - 1];  // as long as equally many sequences are alive
+    while (i > 1 && active[i - 2] == back && start[i] > lo) i--;
+    return {rows + (hi - 1 - back) * ld, hi - (start[i] > lo ? start[i] : lo)};
   }
 };
 
@@ -101,47 +103,80 @@ NOINLINE void pack_tiles(float *dst, const RowSource &x, int64_t hi, int64_t lo,
 }
 
 // A tile that would reach beyond the rows of c, by way of a block beside it, of which only `columns` go back.
-NOINLINE void edge_tile(Tile tile, int64_t rows, const float *a, int64_t m, const float *b, int64_t width, float *c,
-                        int64_t ldc, int64_t columns, float *block) {
+NOINLINE void edge_tile(Tile tile, int64_t depth, const float *a, int64_t lda, int64_t m, const float *b, int64_t ldb,
+                        int64_t panels, int64_t width, float *c, int64_t ldc, int64_t columns, float *block) {
   const int64_t ld = width * VW;
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < ld; j += VW)
       store(block + i * ld + j, j < columns ? load_part(c + i * ldc + j, columns - j) : vf{});
   }
-  tile(rows, a, 0, b, NR * rows, block, ld, block, ld);
+  tile(depth, a, lda, b, ldb, panels, block, ld, block, ld);
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < columns; j += VW) store_part(c + i * ldc + j, load(block + i * ld + j), columns - j);
   }
 }
 
+// A chunk of rows, `depth` of them, descending, times another: c[i, j] += Σ_k a(i, k)·b(k, j) for M columns of a and
+// `vectors` of b. a_tile(row) is where columns row … of a begin, each m wide and lda(m) floats from one k to the next.
+struct Chunk {
+  int64_t depth;
+  const float *a, *b;
+  bool packed;       // by pack_tiles and pack_panels; else both where they were made:
+  int64_t lda, ldb;  // floats from one row to the one before it
+};
+
+INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c, int64_t ldc, int64_t columns,
+                           float *block) {
+  const int64_t largest = largest_tile(M), ldb = x.packed ? NR : -x.ldb, panels = x.packed ? NR * x.depth : NR;
+  for (int64_t v = 0, width; v < vectors; v += width) {
+    width = tile_width(largest, vectors - v);
+    const float *b = x.b + v / 2 * panels;
+    const int64_t left = columns - v * VW;
+    for_tiles(M, [&](int64_t row, int64_t m) {
+      const float *a = x.a + (x.packed ? tile_place(row, x.depth) : row);
+      const int64_t lda = x.packed ? m : -x.lda;
+      float *at = c + row * ldc + v * VW;
+      const Tile tile = column_tiles.of(m, width);
+      if (left >= width * VW)
+        tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc);
+      else
+        edge_tile(tile, x.depth, a, lda, m, b, ldb, panels, width, at, ldc, left, block);
+    });
+  }
+}
+
+// Rows so short that a chunk of them need not be packed, and the number from which a run of them is worth a chunk.
+constexpr int64_t SHORT = 192, LONG = 64;
+
 // c[i, j] += Σ_rows a[row, i]·b[row, j], rows − 1 … 0, for columns i of a and j of b; c begins at i.lo, j.lo and has
 // rows of ldc floats, of which only those are touched.
 NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, const RowSource &b, Range j, int64_t rows,
                          int64_t T, float *workspace) {
-  float *const a_pack = workspace, *const b_pack = workspace + PACKED;
+  float *const a_pack = workspace, *const b_pack = workspace + PACKED, *const block = workspace + 2 * PACKED;
   const int64_t i_block = block_of(i.hi - i.lo), j_block = block_of(j.hi - j.lo);
-  for (int64_t hi = rows; hi > 0; hi -= CHUNK) {
-    const int64_t lo = hi > CHUNK ? hi - CHUNK : 0, depth = hi - lo;
+  int64_t a_step = T - 1, b_step = T - 1;
+  for (int64_t hi = rows, lo; hi > 0; hi = lo) {
+    lo = hi > CHUNK ? hi - CHUNK : 0;
+    a_step = a.step(hi, a_step);
+    b_step = b.step(hi, b_step);
+    if (a.ld <= SHORT && b.ld <= SHORT) {
+      const RowSource::Run x = a.run(hi, lo, a_step), y = b.run(hi, lo, b_step);
+      const int64_t depth = smaller(x.count, y.count);
+      if (depth >= LONG || depth == hi - lo) {
+        lo = hi - depth;
+        multiply_chunk({depth, x.top + i.lo, y.top + j.lo, false, a.ld, b.ld}, i.hi - i.lo, (j.hi - j.lo + VW - 1) / VW,
+                       c, ldc, ldc, block);
+        continue;
+      }
+    }
     for (int64_t j0 = j.lo; j0 < j.hi; j0 += j_block) {
       const int64_t vectors = (smaller(j_block, j.hi - j0) + VW - 1) / VW;
-      pack_panels(b_pack, b, hi, lo, T - 1, j0, vectors);
+      pack_panels(b_pack, b, hi, lo, b_step, j0, vectors);
       for (int64_t i0 = i.lo; i0 < i.hi; i0 += i_block) {
-        const int64_t M = smaller(i_block, i.hi - i0), largest = largest_tile(M);
-        pack_tiles(a_pack, a, hi, lo, T - 1, i0, M);
-        for (int64_t v = 0, width; v < vectors; v += width) {
-          width = tile_width(largest, vectors - v);
-          const float *panel = b_pack + v * VW * depth;
-          const int64_t column = j0 - j.lo + v * VW, left = ldc - column;
-          for_tiles(M, [&](int64_t row, int64_t m) {
-            float *at = c + (i0 - i.lo + row) * ldc + column;
-            const Tile tile = packed_tiles.of(m, width);
-            if (left >= width * VW)
-              tile(depth, a_pack + tile_place(row, depth), 0, panel, NR * depth, at, ldc, at, ldc);
-            else
-              edge_tile(tile, depth, a_pack + tile_place(row, depth), m, panel, width, at, ldc, left,
-                        workspace + 2 * PACKED);
-          });
-        }
+        const int64_t M = smaller(i_block, i.hi - i0);
+        pack_tiles(a_pack, a, hi, lo, a_step, i0, M);
+        multiply_chunk({hi - lo, a_pack, b_pack, true, 0, 0}, M, vectors, c + (i0 - i.lo) * ldc + j0 - j.lo, ldc,
+                       ldc - (j0 - j.lo), block);
       }
     }
   }

@@ -24,32 +24,33 @@ constexpr int THIN = BPTT_LANES == 16 ? 3 : 2;
 // Packed matrices are panels of NR outputs: [panel][k][NR], the last one padded with zeros.
 constexpr int64_t NR = 2 * VW;
 
-// c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·panel[k, …]; a(i, k) is a[i·lda + k], or, where PACKED, a[k·M + i].
-template <int M, int NV, bool PACKED>
-NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *panel, int64_t panels, const float *from,
-                   int64_t ldf, float *c, int64_t ldc) {
+// c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·b(k, …). Of rows of a: a(i, k) = a[i·lda + k] and b is packed, its panels
+// `panels` floats apart. Of COLUMNS of a: a(i, k) = a[k·lda + i], and lines of b are ldb floats apart.
+template <int M, int NV, bool COLUMNS>
+NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t panels,
+                   const float *from, int64_t ldf, float *c, int64_t ldc) {
   vf sum[M][NV];
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) sum[i][v] = load(from + i * ldf + v * VW); }
   for (int64_t k = 0; k < K; k++) {
-    vf b[NV];
-    UNROLL for (int v = 0; v < NV; v++) b[v] = load(panel + v / 2 * panels + v % 2 * VW);
+    vf y[NV];
+    UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v / 2 * panels + v % 2 * VW);
     UNROLL for (int i = 0; i < M; i++) {
-      const vf x = splat(PACKED ? a[i] : a[i * lda]);
-      UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, b[v], sum[i][v]);
+      const vf x = splat(COLUMNS ? a[i] : a[i * lda]);
+      UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, y[v], sum[i][v]);
     }
-    panel += NR;
-    a += PACKED ? M : 1;
+    b += COLUMNS ? ldb : NR;
+    a += COLUMNS ? lda : 1;
   }
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) store(c + i * ldc + v * VW, sum[i][v]); }
 }
 
-using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, const float *, int64_t, float *,
+using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
                       int64_t);
 
 // All tiles by number of rows, for each width.
-template <bool PACKED>
+template <bool COLUMNS>
 struct Tiles {
-  Tile one[MR + 1] = {}, two[MR + 1] = {}, four[THIN + 1] = {}, eight = tile<1, 8, PACKED>;
+  Tile one[MR + 1] = {}, two[MR + 1] = {}, four[THIN + 1] = {}, eight = tile<1, 8, COLUMNS>;
   constexpr Tiles() { fill<MR>(); }
   INLINE Tile of(int64_t rows, int64_t vectors) const {
     return vectors == 2 ? two[rows] : vectors == 1 ? one[rows] : vectors == 4 ? four[rows] : eight;
@@ -58,14 +59,14 @@ struct Tiles {
  private:
   template <int M>
   constexpr void fill() {
-    one[M] = tile<M, 1, PACKED>;
-    two[M] = tile<M, 2, PACKED>;
-    if constexpr (M <= THIN) four[M] = tile<M, 4, PACKED>;
+    one[M] = tile<M, 1, COLUMNS>;
+    two[M] = tile<M, 2, COLUMNS>;
+    if constexpr (M <= THIN) four[M] = tile<M, 4, COLUMNS>;
     if constexpr (M > 1) fill<M - 1>();
   }
 };
 constexpr Tiles<false> row_tiles;
-constexpr Tiles<true> packed_tiles;
+constexpr Tiles<true> column_tiles;
 
 // Vectors that the next tile covers, of those left; `rows` is the largest tile in the column.
 INLINE int64_t tile_width(int64_t rows, int64_t left) {
@@ -121,7 +122,7 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
     }
     const int64_t ldf = start.rows ? start.ld : 0;
     for_tiles(rows, [&](int64_t row, int64_t m) {
-      row_tiles.of(m, width)(K, a + row * lda, lda, pack + v * VW * K, NR * K, from + row * ldf, ldf,
+      row_tiles.of(m, width)(K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
                              c + row * ldc + v * VW, ldc);
       after(row, m, v, width);
     });
