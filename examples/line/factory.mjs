@@ -1,7 +1,7 @@
 /*
  * The factory of line.mjs: a production line of machines with sensors, made up from a seed; and how well anyone could possibly do on it.
  * A sequence is one shift: at each step every sensor is read, as its distance from normal, and all of that is noise, except that a machine
- * about to fail has shuddered once, a while before the end. Nothing here knows of networks.
+ * about to fail has shuddered once, shortly, long before the end. Nothing here knows of networks.
  */
 export const machines = ['press', 'lathe', 'mill', 'robot']
 const SENSORS = ['vibration', 'current']
@@ -9,11 +9,25 @@ const SENSORS = ['vibration', 'current']
 export const readings = machines.length * SENSORS.length
 export const answers = ['none', ...machines]
 
-/** Steps of a shift, and where the symptom may begin: so many steps before its end. */
-/** What a shudder adds to the readings of its machine, step by step: [vibration, current]. The noise has a standard deviation of 1. */
-const SHUDDER = Array.from({ length: +(process.env.L || 6) }, () => [+(process.env.A1 || 1.6), +(process.env.A2 || 1.1)])
-export const STEPS = { from: 50, to: 75 }
-export const SYMPTOM = { from: 20 + SHUDDER.length - 1, to: 45 }
+/** Steps of a shift. */
+export const STEPS = { from: 50, to: 65 }
+/** Standard deviation of the noise. */
+const NOISE = 0.25
+/** What a shudder adds to the readings of its machine, step by step: [vibration, current]. */
+const SHUDDER = [
+  [0.6, 0.45],
+  [0.6, 0.45],
+  [0.6, 0.45],
+]
+/** Where a shudder begins, so many steps before the end: every machine takes its own time to fail. */
+const LEAD = [
+  { from: 43, to: 45 },
+  { from: 36, to: 38 },
+  { from: 29, to: 31 },
+  { from: 22, to: 24 },
+]
+/** Steps before the end between which all symptoms lie. */
+export const SYMPTOM = { from: LEAD.at(-1).from - SHUDDER.length + 1, to: LEAD[0].to }
 /** Share of shifts after which nothing fails. */
 const NONE = 0.25
 
@@ -23,10 +37,10 @@ export function shifts(count, seed) {
   const x = []
   const y = []
   for (let n = 0; n < count; n++) {
-    const shift = Array.from({ length: between(random, STEPS) }, () => Float32Array.from({ length: readings }, () => normal(random)))
+    const shift = Array.from({ length: between(random, STEPS) }, () => Float32Array.from({ length: readings }, () => NOISE * normal(random)))
     const failing = random() < NONE ? -1 : Math.floor(random() * machines.length)
     if (failing >= 0) {
-      const start = shift.length - between(random, SYMPTOM)
+      const start = shift.length - between(random, LEAD[failing])
       SHUDDER.forEach((added, i) => {
         added.forEach((a, sensor) => {
           shift[start + i][failing * SENSORS.length + sensor] += a
@@ -49,20 +63,21 @@ export function ceiling({ x, y }) {
 
 function ideal(shift) {
   const failing = machines.map((_, m) => {
+    const { from, to } = LEAD[m]
     let sum = 0
-    for (let back = SYMPTOM.from; back <= SYMPTOM.to; back++) sum += Math.exp(evidence(shift, m, shift.length - back))
-    return ((1 - NONE) / machines.length) * (sum / (SYMPTOM.to - SYMPTOM.from + 1))
+    for (let back = from; back <= to; back++) sum += Math.exp(evidence(shift, m, shift.length - back))
+    return ((1 - NONE) / machines.length) * (sum / (to - from + 1))
   })
   const odds = [NONE, ...failing] // all relative to the density of pure noise
   return answers[odds.indexOf(Math.max(...odds))]
 }
 
-/** ln of how much likelier these readings are with a shudder of machine m from this step on: Σ a·x − a²/2, for noise of variance 1. */
+/** ln of how much likelier these readings are with a shudder of machine m from this step on: Σ (a·x − a²/2) / σ². */
 function evidence(shift, m, start) {
   let sum = 0
   SHUDDER.forEach((added, i) => {
     added.forEach((a, sensor) => {
-      sum += a * shift[start + i][m * SENSORS.length + sensor] - (a * a) / 2
+      sum += (a * shift[start + i][m * SENSORS.length + sensor] - (a * a) / 2) / NOISE ** 2
     })
   })
   return sum

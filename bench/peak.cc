@@ -1,0 +1,41 @@
+// The most multiply-adds a second that this processor does in registers: CHAINS independent chains of vectors of LANES
+// floats. Compiled by machine.mjs for one instruction set at a time; -ffp-contract=fast makes each a fused
+// multiply-add, =off a multiplication and an addition.   peak SECONDS THREADS → GFLOP/s
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+typedef float vf __attribute__((vector_size(4 * LANES)));
+
+static double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+static void chains(double until, long *count) {
+  vf sum[CHAINS], x = vf{} + 0.999f, y = vf{} + 1e-3f;
+  for (int i = 0; i < CHAINS; i++) sum[i] = vf{} + float(i);
+  asm volatile("" : "+m"(x), "+m"(y));
+  do {
+    for (int n = 0; n < 100000; n++) {
+#pragma GCC unroll 24
+      for (int i = 0; i < CHAINS; i++) sum[i] = sum[i] * x + y;
+    }
+    *count += 100000;
+  } while (now() < until);
+  for (int i = 0; i < CHAINS; i++) asm volatile("" ::"m"(sum[i]));
+}
+
+int main(int, char **argv) {
+  const double seconds = std::atof(argv[1]);
+  std::vector<long> counts(static_cast<size_t>(std::atoi(argv[2])) * 16);  // a cache line apart
+  std::vector<std::thread> threads;
+  const double start = now();
+  for (size_t i = 16; i < counts.size(); i += 16) threads.emplace_back(chains, start + seconds, &counts[i]);
+  chains(start + seconds, &counts[0]);
+  for (auto &thread : threads) thread.join();
+  double steps = 0;
+  for (long count : counts) steps += double(count);
+  std::printf("%.2f\n", 2 * steps * CHAINS * LANES / (now() - start) / 1e9);
+}
