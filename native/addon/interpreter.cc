@@ -10,7 +10,7 @@ namespace {
 
 using namespace plan;
 
-// Sharing an operation costs a fork and a join of up to a microsecond; this many floating-point operations take 5 to 20.
+// Sharing an operation costs up to a microsecond; this many floating-point operations take 5 to 20.
 constexpr double WORTH_SHARING = 1e6;
 // Recurrence is shared out by sequences; with fewer than this, halving the batch leaves each step as long as it was.
 constexpr int32_t SEQUENCES_WORTH_SHARING = 8;

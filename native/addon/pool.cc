@@ -1,6 +1,6 @@
 // The worker pool. Fork and join cost a fraction of a microsecond while the workers spin; a wake-up costs about 40, so
-// they park only after a bounded time without work. std::atomic::wait, not std::condition_variable, whose symbols old
-// systems lack.
+// they park only after a bounded time without work. Shares are taken, not given: those of a worker that is asleep or
+// not running are done by the others. std::atomic::wait, not std::condition_variable, whose symbols old systems lack.
 #include "pool.h"
 
 #include <atomic>
@@ -81,16 +81,16 @@ class Pool {
     operation_ = operation;
     context_ = &context;
     args_ = args;
-    shares_ = shares;
-    threads_ = threads;
-    const auto workers = static_cast<uint32_t>(workers_.size());
-    left_.store(workers, std::memory_order_relaxed);
-    const auto begin = Clock::now();
+    shares_ = static_cast<uint32_t>(shares);
+    done_.store(0, std::memory_order_relaxed);
+    const uint64_t number = epoch_.load(std::memory_order_relaxed) + 1;
+    ticket_.store(number << 32 | static_cast<uint64_t>(threads) << 16 | shares_, std::memory_order_release);
     announce();
-    share(0);
+    const auto begin = Clock::now();
+    const int own = take_shares(0);
     const auto end = Clock::now();
-    for (uint32_t left = left_.load(std::memory_order_acquire); left != 0;) left = wait_past(left_, left);
-    return Clock::now() - end - (threads - 1) * (end - begin);
+    for (uint32_t done = done_.load(std::memory_order_acquire); done != shares_;) done = wait_past(done_, done);
+    return own == 0 ? Duration::zero() : Clock::now() - end - (end - begin) / own * (shares - own);
   }
 
  private:
@@ -99,29 +99,43 @@ class Pool {
     epoch_.notify_all();
   }
 
-  void share(int thread) {
-    for (int part = thread; part < shares_; part += threads_) operation_(*context_, args_, part, shares_);
+  // Does shares of the operation in hand until none is left, and says how many it did. A thread that comes late finds
+  // none, or those of the next operation: what the operation is may only be read once a share of it is taken, for until
+  // that is done it stays.
+  int take_shares(int thread) {
+    int taken = 0;
+    for (uint64_t ticket = ticket_.load(std::memory_order_acquire);;) {
+      const auto left = static_cast<int>(ticket & 0xFFFF), threads = static_cast<int>(ticket >> 16 & 0xFFFF);
+      if (left == 0 || thread >= threads) return taken;
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+        continue;
+      const uint32_t shares = shares_;
+      operation_(*context_, args_, left - 1, static_cast<int>(shares));
+      taken++;
+      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == shares) done_.notify_one();
+      ticket = ticket_.load(std::memory_order_acquire);
+    }
   }
 
   void work(int index, uint32_t seen) {
     const FloatMode mode;
     for (;;) {
       seen = wait_past(epoch_, seen);
-      if (quit_) return;
-      if (index + 1 < threads_) share(index + 1);
-      if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_one();
+      if (quit_.load(std::memory_order_relaxed)) return;
+      take_shares(index + 1);
     }
   }
 
   std::vector<std::thread> workers_;
-  // The operation in hand, written before the epoch that announces it.
+  // The operation in hand, written before the ticket that offers its shares.
   Operation operation_ = nullptr;
   const Context *context_ = nullptr;
   const int32_t *args_ = nullptr;
-  int shares_ = 1, threads_ = 1;
-  bool quit_ = false;
-  alignas(64) std::atomic<uint32_t> epoch_{0};
-  alignas(64) std::atomic<uint32_t> left_{0};
+  uint32_t shares_ = 1;
+  std::atomic<bool> quit_{false};
+  alignas(64) std::atomic<uint32_t> epoch_{0};   // counts operations: what idle workers wait for
+  alignas(64) std::atomic<uint64_t> ticket_{0};  // which operation · threads that may help · shares not taken yet
+  alignas(64) std::atomic<uint32_t> done_{0};    // shares
 };
 
 // The only mutable state of the process.
