@@ -3,39 +3,23 @@
  * (over as many time steps as the reference can bear), and takes a digest of the answer over all of them, which must be the same for all
  * contenders of one arithmetic. Nothing wrong is timed.
  */
-import { createHash } from 'node:crypto'
 import { RNN } from 'bptt'
-import { stride } from '#lib/plan/memory.js'
+import { parameterView } from '#lib/network/parameters.js'
+import { stride, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Result, RESULT_FIELDS, Status } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
 import { createOracle } from '#lib/reference/engine.js'
 import { flop } from './cells.mjs'
 import { withIsa } from './contenders.mjs'
 import { cut, examples, LEARNING_RATE, Problem, stepsToCheck, stepWants } from './problem.mjs'
+import { digest, verified } from './verify.mjs'
 
-/** As a share of the largest element: what float32 may lose over the longest sums. A wrong row, bias or step is far above. */
-const TOLERANCE = 1e-4
 /** A call of an engine takes at least about so long: the way into it must not count. */
 const CALL_SECONDS = 1e-3
 /** Pushed to a stream before its answer is checked. */
 const PUSHES = 8
 /** Batches of the data set that train() gets. */
 const BATCHES = 2
-
-const digest = ({ buffer, byteOffset, byteLength }) => createHash('sha256').update(new Uint8Array(buffer, byteOffset, byteLength)).digest('hex')
-
-/** @returns the largest difference as a share of the largest element of `right` */
-function verified(got, right) {
-  if (got.length !== right.length || right.length === 0) throw new Error(`${got.length} numbers where there are ${right.length}`)
-  const largest = right.reduce((most, y) => Math.max(most, Math.abs(y)), 0)
-  let error = 0
-  right.forEach((y, i) => {
-    const difference = Math.abs(got[i] - y) / largest
-    if (!(difference <= error)) error = difference // NaN too
-  })
-  if (!(error <= TOLERANCE)) throw new Error(`wrong by ${error} of the largest element, where ${TOLERANCE} is allowed`)
-  return error
-}
 
 /** make(key), once for as long as the key lives. */
 function once(make) {
@@ -76,8 +60,6 @@ function planned({ problem: problemFor, wants, keep = () => () => true, read, ch
     const answer = (steps) => {
       const frame = problem.frame(steps)
       run(compiled.plan, frame, { writes })
-      run(part, frame, { writes, reads: [] })
-      run(compiled.plan, frame, { writes })
       return run(part, frame, { writes, reads: [read(problem, compiled, steps)] }).reads[0]
     }
     const error = check(cell, answer(stepsOf(cell)), stepsOf(cell))
@@ -96,22 +78,149 @@ function planned({ problem: problemFor, wants, keep = () => () => true, read, ch
 /** A model of the public API on a contender. Its engine is made when first needed: within withIsa. */
 const modelOf = ({ config }, { name, options }) => new RNN({ ...config, ...options, backend: name })
 
+/** A cell whose inputs are as wide as its state: U·w is then the square product. */
 const square = once((cell) => new Problem({ ...cell, r: cell.s }))
-/** One product in float64, for some of the rows. */
-const checkProduct = (cell, y) => {
+
+/** Some rows of x·Uᵀ + b, in float64. */
+function checkProduct(cell, y) {
   const { x, weights, layout } = square(cell)
   const { B, T, s } = cell
-  const U = layout.table.get('U', 0).unit * 16
+  const [U, b] = ['U', 'b'].map((name) => parameterView(weights, layout.table.get(name, 0)))
   const rows = y.length / stride(s)
-  const [got, right] = [[], []]
+  const got = []
+  const right = []
   for (let row = 0; row < rows; row += Math.ceil(rows / 16)) {
-    const w = ((row % B) * T + Math.floor(row / B)) * s
+    const w = x.subarray(((row % B) * T + Math.floor(row / B)) * s) // packed rows go step by step
     for (let n = 0; n < s; n++) {
-      let sum = 0
-      for (let k = 0; k < s; k++) sum += x[w + k] * weights[U + n * s + k]
+      let sum = b[n]
+      for (let k = 0; k < s; k++) sum += w[k] * U[n * s + k]
       got.push(y[row * stride(s) + n])
       right.push(sum)
     }
   }
   return verified(got, right)
+}
+
+/** A cell whose head activates s numbers a step; what comes before it is small. */
+const activating = once((cell) => new Problem({ ...cell, s: 16, t: cell.s, readout: 'all' }, { output: { sigmoid: cell.s } }))
+
+const afterLoss = ({ layout }, plan) => {
+  const loss = [...instructions(plan)].findIndex(({ name }) => name === 'SUM_LOSS')
+  return (name, args, i) => i > loss || (name === 'ZERO' && args[0] === layout.g)
+}
+
+/** The work that a case is rated by: flop, or for tanh its elements. */
+export const cases = {
+  matmul: {
+    help: 'one product over all rows: X·Mᵀ + b, X [B·T, s], M [s, s]',
+    flop: flop.matmul,
+    prepare: planned({
+      problem: square,
+      wants: { pack: true },
+      keep: () => (name) => name === 'PROJECT',
+      read: ({ cell: { B, s } }, { states }, steps) => ({ at: states[0], kind: 'float32', length: B * steps * stride(s) }),
+      check: checkProduct,
+    }),
+  },
+  tanh: {
+    help: 'B·T·s elements of ½·tanh(½z) + ½: ACTIVATE with the sigmoid head, which is our tanh, a product and a multiply-add',
+    elements: ({ B, T, s }) => B * T * s,
+    prepare: planned({
+      problem: activating,
+      wants: { pack: true, logits: true, outputs: true },
+      keep: () => (name) => name === 'ACTIVATE',
+      read: (problem, { logits, outputs }, steps) => {
+        const { at, kind, length } = problem.readRows(logits, steps)
+        return { at, kind, length: length + (outputs - logits) * UNIT_FLOATS }
+      },
+      check: (_cell, rows) => {
+        const z = rows.subarray(0, rows.length / 2)
+        return verified(rows.subarray(z.length), z.map((v) => 1 / (1 + Math.exp(-v))))
+      },
+    }),
+  },
+  forward: {
+    help: 'logits of a batch, weights already packed',
+    flop: flop.forward,
+    prepare: planned({
+      problem: problemOf,
+      wants: { pack: true, logits: true },
+      keep: () => (name) => name !== 'PACK',
+      read: (problem, { logits }, steps) => problem.readRows(logits, steps),
+      check: (cell, logits) => verified(logits, oracleOf(cell).logits),
+    }),
+  },
+  backward: {
+    help: 'all gradients from that of the logits: what a step does after its loss and before its update',
+    flop: flop.backward,
+    prepare: planned({
+      problem: problemOf,
+      wants: { pack: true, loss: true, gradients: 'fresh' },
+      keep: afterLoss,
+      read: (problem) => problem.readBlock(problem.layout.g),
+      check: (cell, gradients) => verified(gradients, oracleOf(cell).gradients),
+    }),
+  },
+  step: {
+    help: 'one update of training: packing, forward, loss, backward, norm, plain gradient descent',
+    flop: flop.step,
+    prepare: planned({
+      problem: problemOf,
+      wants: stepWants,
+      read: (problem) => problem.readBlock(problem.layout.p),
+      check: (cell, after) => verified(changeOf(cell, after), oracleOf(cell).change),
+    }),
+  },
+  train: {
+    help: 'an update of model.train() from a Float32Array: the same step with everything that users get around it',
+    flop: flop.step,
+    prepare: prepareTrain,
+  },
+  push: {
+    help: 'one step of model.stream().push(), a single sequence',
+    flop: flop.push,
+    prepare: preparePush,
+  },
+}
+
+const changeOf = (cell, after) => after.map((p, i) => p - problemOf(cell).weights[i])
+
+async function prepareTrain(cell, contender, seconds) {
+  const problem = problemOf(cell)
+  const model = modelOf(problem, contender)
+  const options = { batchSize: cell.B, optimizer: { sgd: { lr: LEARNING_RATE } }, clipNorm: false }
+  await withIsa(contender, () => model.train(problem.examples(stepsOf(cell)), { ...options, epochs: 1, shuffle: false }).then(() => {}))
+  const after = new Float32Array(problem.weights.length)
+  for (const parameter of problem.layout.table.list) parameterView(after, parameter).set(model[parameter.name].data)
+  const error = verified(changeOf(cell, after), oracleOf(cell).change)
+  const data = examples(cell, cell.T, BATCHES)
+  const begin = performance.now()
+  await model.train(data, { ...options, epochs: 1 })
+  const epochs = Math.max(2, Math.round((seconds * 1000) / (performance.now() - begin)))
+  const call = () => model.train(data, { ...options, epochs }).then(() => {})
+  return { error, bits: digest(after), call, units: epochs * BATCHES, dispose: () => model.dispose() }
+}
+
+/** A batch of one short sequence, read out at its end, and its outputs in float64. */
+const pushed = once((cell) => {
+  const problem = new Problem({ ...cell, B: 1, T: PUSHES, readout: 'last' })
+  const compiled = problem.compile({ outputs: true })
+  const oracle = createOracle()
+  const reads = [problem.readRows(compiled.outputs, PUSHES)]
+  const outputs = oracle.run(problem.job(compiled, compiled.plan, problem.frame(), { writes: problem.writes, reads })).reads[0]
+  oracle.dispose()
+  return { problem, outputs: outputs.subarray(0, cell.t) }
+})
+
+function preparePush(cell, contender) {
+  const { problem, outputs } = pushed(cell)
+  const model = modelOf(problem, contender)
+  const stream = withIsa(contender, () => model.stream())
+  const step = (i) => problem.x.subarray(i * cell.r, (i + 1) * cell.r)
+  let answer
+  for (let i = 0; i < PUSHES; i++) answer = stream.push(step(i))
+  const error = verified(answer, outputs)
+  const bits = digest(answer)
+  const w = step(0)
+  return { error, bits, call: () => void stream.push(w), units: 1, dispose: () => model.dispose() }
 }

@@ -1,0 +1,159 @@
+/*
+ * npm run bench: the package's backends and instruction sets side by side. Each case is verified, then timed (cases.mjs, clock.mjs).
+ *
+ * A record of --json: { cell, case, backend, description, verified, error, seconds: { median, best, samples }, unit times of which `perSecond`
+ * go into a second, gflops or gelements (10⁹ a second), peakShare, stepRatio (train: its time by that of the bare step) }
+ */
+import { parseArgs } from 'node:util'
+import { cases } from './cases.mjs'
+import { cells } from './cells.mjs'
+import { interleaved, median, ROUNDS } from './clock.mjs'
+import { findContenders } from './contenders.mjs'
+import { machineFacts, measurePeaks, peakName } from './machine.mjs'
+import { profile } from './profile.mjs'
+import { machineLines, profileTable, resultTable } from './report.mjs'
+
+const HELP = `node bench/main.mjs [options]      (built before: npm run bench -- [options])
+
+  --only CASES       ${Object.keys(cases).join(',')}
+  --cells CELLS      ${cells.map(({ id }) => id).join(',')}
+  --backends IDS     beginnings such as native, native/avx2, wasm/simd128, reference
+  --seconds N        for each figure (default 0.5), in ${ROUNDS} rounds; the peaks take twice as long, a second at most, five times
+  --threads N        of the native backend (default 1)
+  --all              also what would take far longer than --seconds
+  --profile CELL     instead: where the time of a training step goes, operation by operation
+  --json             machine, peaks and records as JSON
+
+${Object.entries(cases)
+  .map(([name, { help }]) => `  ${name.padEnd(9)} ${help}`)
+  .join('\n')}
+
+For figures of one core: taskset -c 0 npm run bench. Nothing else should run beside it.`
+
+const note = (text) => process.stderr.write(`${text}\n`)
+
+class UsageError extends Error {}
+
+function options() {
+  const text = { type: 'string' }
+  const flag = { type: 'boolean', default: false }
+  let values
+  try {
+    ;({ values } = parseArgs({
+      options: { help: flag, json: flag, all: flag, only: text, cells: text, backends: text, profile: text, seconds: { ...text, default: '0.5' }, threads: { ...text, default: '1' } },
+    }))
+  } catch (error) {
+    throw new UsageError(error.message)
+  }
+  const number = (name, valid) => {
+    const value = Number(values[name])
+    if (!(value > 0 && value < 1e4 && valid(value))) throw new UsageError(`--${name}: '${values[name]}' will not do`)
+    return value
+  }
+  const among = (name, given, all) => {
+    const names = given === undefined ? all : given.split(',')
+    for (const one of names) if (!all.includes(one)) throw new UsageError(`--${name}: there is no '${one}', but ${all.join(', ')}`)
+    return names
+  }
+  const ids = cells.map(({ id }) => id)
+  if (values.profile !== undefined) among('profile', values.profile, ids)
+  const chosen = among('cells', values.profile ?? values.cells, ids)
+  return {
+    ...values,
+    only: among('only', values.only, Object.keys(cases)),
+    cells: cells.filter(({ id }) => chosen.includes(id)),
+    backends: values.backends?.split(','),
+    seconds: number('seconds', Number.isFinite),
+    threads: number('threads', Number.isInteger),
+  }
+}
+
+/** Verifies a case on each contender that can bear it, then times them in turn. */
+async function race(cell, name, contenders, { seconds, all }, peaks, left) {
+  const { prepare, flop, elements } = cases[name]
+  const work = flop?.(cell)
+  const prepared = new Map()
+  const bits = new Map()
+  try {
+    for (const contender of contenders) {
+      const estimate = (work ?? 20 * elements(cell)) / (1e9 * contender.gflops)
+      if (!all && estimate > 2 * seconds) {
+        left.push(`${cell.id} ${name} ${contender.id}`)
+        continue
+      }
+      const { arithmetic } = contender.description
+      try {
+        const one = await prepare(cell, contender, seconds)
+        prepared.set(contender, one)
+        if (bits.has(arithmetic) && bits.get(arithmetic) !== one.bits) throw new Error(`other bits than another ${arithmetic} backend`)
+        bits.set(arithmetic, one.bits)
+      } catch (error) {
+        error.message = `${cell.id} ${name} on ${contender.id}: ${error.message}`
+        throw error
+      }
+    }
+    const samples = await interleaved(new Map([...prepared].map(([contender, { call }]) => [contender, call])), seconds)
+    return [...samples].map(([contender, taken]) => {
+      const { units, error } = prepared.get(contender)
+      const each = taken.map((time) => time / units)
+      const time = { median: median(each), best: Math.min(...each), samples: each }
+      const gflops = work && work / time.median / 1e9
+      if (gflops && name !== 'push') contender.gflops = gflops
+      const peak = peaks[peakName(contender.description)]
+      const record = { cell: cell.id, case: name, backend: contender.id, description: contender.description, verified: true, error, seconds: time, perSecond: 1 / time.median }
+      return { ...record, ...(gflops ? { gflops } : { gelements: elements(cell) / time.median / 1e9 }), ...(gflops && peak && { peakShare: gflops / peak }) }
+    })
+  } finally {
+    for (const { dispose } of prepared.values()) dispose()
+  }
+}
+
+async function compare(settings, contenders, peaks) {
+  const records = []
+  const left = []
+  for (const cell of settings.cells) {
+    for (const name of settings.only) {
+      note(`${cell.id} ${name} …`)
+      records.push(...(await race(cell, name, contenders, settings, peaks, left)))
+    }
+    for (const record of records.filter((one) => one.case === 'train' && one.cell === cell.id)) {
+      const bare = records.find((one) => one.case === 'step' && one.cell === cell.id && one.backend === record.backend)
+      if (bare) record.stepRatio = record.seconds.median / bare.seconds.median
+    }
+  }
+  return { records, left }
+}
+
+async function main() {
+  const settings = options()
+  if (settings.help) return console.log(HELP)
+  const { contenders, absent } = findContenders(settings.threads, settings.backends ?? (settings.profile ? ['native'] : undefined))
+  for (const reason of absent) note(`not here: ${reason}`)
+  if (contenders.length === 0) throw new UsageError(`--backends: nothing here is called ${settings.backends}`)
+  const machine = machineFacts()
+  if (machine.load[0] > 0.5) note(`Something else is running (load average ${machine.load[0]}): figures will be too low.`)
+  const names = [...new Set(contenders.map(({ description }) => peakName(description)))].filter(Boolean)
+  note('peaks …')
+  const peaks = measurePeaks(names, Math.min(1, 2 * settings.seconds), settings.threads)
+  const head = machineLines(machine, peaks, contenders, settings.threads)
+
+  if (settings.profile) {
+    const profiles = contenders.map((contender) => ({ backend: contender.id, operations: profile(settings.cells[0], contender, peaks[peakName(contender.description)], settings.seconds) }))
+    if (settings.json) return console.log(JSON.stringify({ machine, peaks, cell: settings.cells[0], profiles }, null, 1))
+    console.log(head)
+    for (const { backend, operations } of profiles) console.log(`\n${settings.profile} on ${backend}\n${profileTable(operations)}`)
+    return
+  }
+
+  const { records, left } = await compare(settings, contenders, peaks)
+  machine.loadAfter = machineFacts().load
+  if (settings.json) return console.log(JSON.stringify({ machine, peaks, settings: { seconds: settings.seconds, threads: settings.threads, rounds: ROUNDS }, records, left }, null, 1))
+  console.log(`${head}\n\n${resultTable(records)}`)
+  console.log('\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. error: largest difference from float64, by the largest\nelement. / step: the time of an update in train() by that of the bare step.')
+  if (left.length) console.log(`Left out because they take long (--all runs them): ${left.length} (${left.slice(0, 3).join('; ')}${left.length > 3 ? '; …' : ''})`)
+}
+
+main().catch((error) => {
+  note(error instanceof UsageError ? `${error.message}\n\n${HELP}` : error.stack)
+  process.exitCode = error instanceof UsageError ? 2 : 1
+})

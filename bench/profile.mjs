@@ -1,0 +1,41 @@
+/* Where the time of a training step goes: its plan run operation by operation, each as a job of its own over the same memory. */
+import { OPERATIONS, Rows } from '#lib/plan/operations.js'
+import { instructions } from '#lib/plan/plan.js'
+import { median } from './clock.mjs'
+import { cut, Problem, stepWants } from './problem.mjs'
+
+/** Useful flop of an instruction; undefined where it is no matrix product. */
+function flopOf(name, args, { B, T }) {
+  const of = (field) => args[OPERATIONS[name].indexOf(field)]
+  const rows = of('rows') === Rows.BATCH ? B : B * T
+  if (/^PROJECT|^RECUR_DW$/.test(name)) return 2 * rows * of('N') * of('K')
+  return /^RECUR/.test(name) ? 2 * rows * of('S') ** 2 : undefined
+}
+
+const sizesOf = (name, args) => OPERATIONS[name].flatMap((field, i) => (field.startsWith('@') ? [] : [`${field}=${args[i]}`])).join(' ')
+
+/** One row for each operation, in the order of the plan; seconds are the engine's own, without the way into it. */
+export function profile(cell, contender, peak, seconds) {
+  const problem = new Problem(cell)
+  const compiled = problem.compile(stepWants)
+  const list = [...instructions(compiled.plan)]
+  const parts = list.map((_, at) => cut(compiled.plan, (_name, _args, i) => i === at))
+  const frame = problem.frame()
+  const engine = contender.local()
+  const samples = list.map(() => [])
+  try {
+    for (let n = 0; n < 2; n++) engine.run(problem.job(compiled, compiled.plan, frame, { writes: problem.writes }))
+    const begin = performance.now()
+    do parts.forEach((part, i) => samples[i].push(engine.run(problem.job(compiled, part, frame)).seconds))
+    while (samples[0].length < 5 || performance.now() - begin < 1000 * seconds)
+  } finally {
+    engine.dispose()
+  }
+  const times = samples.map(median)
+  const total = times.reduce((sum, time) => sum + time, 0)
+  return list.map(({ name, args }, i) => {
+    const flop = flopOf(name, args, cell)
+    const gflops = flop && flop / times[i] / 1e9
+    return { name, sizes: sizesOf(name, args), seconds: times[i], share: times[i] / total, gflops, peakShare: gflops && peak && gflops / peak }
+  })
+}
