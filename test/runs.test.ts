@@ -1,0 +1,285 @@
+/*
+ * The life of a run and of a model: awaiting, iterating, stopping, aborting; what may happen meanwhile and what may not; what is left after
+ * numbers that are not finite; disposal.
+ */
+import { createHash } from 'node:crypto'
+import { BpttError, type Progress, RNN } from 'bptt'
+import { describe, expect, it } from 'vitest'
+import { BACKENDS, onEach } from './support/targets.js'
+import { errorOf, hashOf, lengthsOf, sequencesOf, signs, weightsOf } from './support/tasks.js'
+
+const x = sequencesOf(lengthsOf(64, 20), 4)
+const data = { x, y: signs(x) }
+/** Long enough never to end by itself within a test. */
+const endless = { epochs: 1e6, batchSize: 16, shuffle: false } as const
+const hash = (weights: Float32Array) => createHash('sha256').update(weights).digest('hex')
+
+onEach(BACKENDS, ({ config }) => {
+  const make = (more: object = {}) => new RNN({ input: 4, state: 24, output: { softmax: 2 }, ...config, ...more } as never) as unknown as RNN<number, { softmax: number }>
+
+  /** How many whole updates lead to these weights: retraces a run in order, update by update. */
+  async function updatesOf(weights: Float32Array, most: number): Promise<number> {
+    const again = make()
+    const trainer = again.trainer()
+    const wanted = hash(weights)
+    let n = 0
+    while (n < most && hash(weightsOf(again)) !== wanted) {
+      const from = (n++ % 4) * 16
+      await trainer.step({ x: x.slice(from, from + 16), y: data.y.slice(from, from + 16) })
+    }
+    expect(hash(weightsOf(again)), `none of ${most} updates ends with these weights`).toBe(wanted)
+    again.dispose()
+    return n
+  }
+
+  describe('a Run', () => {
+    it('is a promise', async () => {
+      const model = make()
+      const run = model.train(data, { epochs: 2 })
+      expect(run).toHaveProperty('then')
+      const result = await run
+      expect(result.history).toHaveLength(2)
+      expect(await run).toBe(result)
+      expect(await run.stop()).toBe(result)
+      let settled = false
+      await run.finally(() => (settled = true)).then((r) => expect(r).toBe(result))
+      expect(settled).toBe(true)
+      model.dispose()
+    })
+
+    it('iterates over every epoch, however late it is asked', async () => {
+      const model = make()
+      const run = model.train(data, { epochs: 5 })
+      const seen: number[] = []
+      for await (const { epoch } of run) {
+        seen.push(epoch)
+        if (epoch === 1) await run
+      }
+      expect(seen).toEqual([1, 2, 3, 4, 5])
+      const again: Progress[] = []
+      for await (const progress of run) again.push(progress)
+      expect(again).toEqual((await run).history)
+      model.dispose()
+    })
+
+    it('break stops it after a whole update, and it resolves', async () => {
+      const model = make()
+      const run = model.train(data, endless)
+      for await (const { epoch } of run) if (epoch >= 3) break
+      const { stopped, history } = await run
+      expect(stopped).toBe('stop')
+      expect(history.length).toBeGreaterThanOrEqual(3)
+      const hash = hashOf(model)
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      expect(hashOf(model)).toBe(hash)
+      model.dispose()
+    })
+
+    it('stop() resolves with what was done, also at once', async () => {
+      const model = make()
+      const before = hashOf(model)
+      const early = await model.train(data, endless).stop()
+      expect(early).toMatchObject({ stopped: 'stop' })
+      const run = model.train(data, endless)
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      const { stopped, best } = await run.stop()
+      expect(stopped).toBe('stop')
+      expect(best.step).toBeGreaterThan(0)
+      expect(hashOf(model)).not.toBe(before)
+      model.dispose()
+    })
+
+    it('a failed one throws where it is iterated, and nowhere else', async () => {
+      const unhandled: unknown[] = []
+      const listen = (reason: unknown) => unhandled.push(reason)
+      process.on('unhandledRejection', listen)
+      const model = make()
+      const error = await errorOf(async () => {
+        for await (const _ of model.train({ x, y: [] } as never)) expect.unreachable()
+      })
+      expect(error.code).toBe('ERR_SHAPE_MISMATCH')
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      process.off('unhandledRejection', listen)
+      expect(unhandled).toEqual([])
+      model.dispose()
+    })
+  })
+
+  describe('abort', () => {
+    it('rejects with the reason, and leaves the last whole update', async () => {
+      const model = make()
+      const stop = new AbortController()
+      const reason = new Error('enough')
+      const run = model.train(data, { ...endless, signal: stop.signal })
+      setTimeout(() => stop.abort(reason), 25)
+      expect(await errorOf(() => run)).toBe(reason)
+      expect(await updatesOf(weightsOf(model), 30_000)).toBeGreaterThan(0)
+      await model.train(data, { epochs: 1 }) // free again
+      model.dispose()
+    })
+
+    it('before it begins changes nothing, with the default reason', async () => {
+      const model = make()
+      const before = hashOf(model)
+      const error = await errorOf(() => model.train(data, { signal: AbortSignal.abort() }))
+      expect(error.name).toBe('AbortError')
+      expect(hashOf(model)).toBe(before)
+      model.dispose()
+    })
+  })
+
+  it('onProgress that throws ends the run with that error, after a whole update', async () => {
+    const model = make()
+    const mine = new Error('mine')
+    let at: Progress | undefined
+    const error = await errorOf(() =>
+      model.train(data, {
+        ...endless,
+        onProgress: (p) => {
+          at = p
+          throw mine
+        },
+      }),
+    )
+    expect(error).toBe(mine)
+    expect(await updatesOf(weightsOf(model), 30_000)).toBe(at!.step)
+    await model.train(data, { epochs: 1 })
+    model.dispose()
+  })
+
+  it('a schedule that throws, or gives no rate, ends the run and says which update', async () => {
+    const model = make()
+    const mine = new Error('mine')
+    expect(await errorOf(() => model.train(data, { epochs: 2, schedule: () => { throw mine } }))).toBe(mine)
+    const error = await errorOf(() => model.train(data, { epochs: 9, batchSize: 64, schedule: (step) => (step === 4 ? Number.NaN : 0.1) }))
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE', at: 'options.schedule', message: 'options.schedule: gave no learning rate for update 4: expected a number of at least 0, received NaN.' })
+    await model.train(data, { epochs: 1 })
+    model.dispose()
+  })
+
+  describe('while a run is on', () => {
+    it('a second writer is ERR_BUSY and disturbs nothing', async () => {
+      const model = make()
+      const run = model.train(data, { epochs: 3 })
+      const others = [() => model.train(data), () => model.trainer().step(data), async () => model.setWeights({ c: [0, 0] } as never)]
+      for (const other of others) {
+        const error = await errorOf(other)
+        expect(error).toBeInstanceOf(BpttError)
+        expect(error.code).toBe('ERR_BUSY')
+        expect(error.message).toContain('while train() is running on this model. Await it, or stop it first.')
+      }
+      await run
+      const alone = make()
+      await alone.train(data, { epochs: 3 })
+      expect(hashOf(model)).toBe(hashOf(alone))
+      for (const m of [model, alone]) m.dispose()
+    })
+
+    it('reads are served between updates and change nothing', async () => {
+      const model = make()
+      const run = model.train(data, { epochs: 60, batchSize: 8, seed: 1 })
+      const seen = new Set<number>()
+      let over = false
+      void run.then(() => (over = true))
+      let reads = 0
+      while (!over && reads < 200) {
+        const [{ loss }, { outputs }] = await Promise.all([model.evaluate(data), model.forward(x.slice(0, 5)), model.predict(x[0]!), model.toBytes(), model.gradients({ x: x.slice(0, 3), y: data.y.slice(0, 3) })])
+        expect(outputs.data[0]! + outputs.data[1]!).toBeCloseTo(1, 5)
+        seen.add(loss)
+        reads++
+      }
+      await run
+      expect(reads).toBeGreaterThan(1)
+      expect(seen.size).toBeGreaterThan(1) // it saw the model change
+      const alone = make()
+      await alone.train(data, { epochs: 60, batchSize: 8, seed: 1 })
+      expect(hashOf(model)).toBe(hashOf(alone))
+      for (const m of [model, alone]) m.dispose()
+    })
+
+    it('the arrays that it was given may change: they were copied', async () => {
+      const mine = x.map((steps) => Float32Array.from(steps.flat()))
+      const copies = mine.map((flat, b) => ({ data: flat, shape: [x[b]!.length, 4] }))
+      const model = make()
+      const run = model.train({ x: copies, y: data.y }, { epochs: 2 })
+      for (const flat of mine) flat.fill(Number.NaN)
+      await run
+      const alone = make()
+      await alone.train(data, { epochs: 2 })
+      expect(hashOf(model)).toBe(hashOf(alone))
+      for (const m of [model, alone]) m.dispose()
+    })
+
+    it('weights are copies: nobody writes into the model', () => {
+      const model = make()
+      model.W.data.fill(9)
+      model.layers[0]!.U.data.fill(9)
+      expect(model.W.data.every((v) => Math.abs(v) < 1.01)).toBe(true)
+      expect(model.U.data.some((v) => v === 9)).toBe(false)
+      model.dispose()
+    })
+  })
+
+  describe('numbers that are not finite', () => {
+    const bad = x.map((steps) => steps.map((step) => step.map((v) => v)))
+
+    it('never reach the weights; the error says where', async () => {
+      const model = make({ nonlinearity: 'identity', state: 3, output: { linear: 1 }, init: 'identity' })
+      model.setWeights({ W: [[9e9, 0, 0], [0, 9e9, 0], [0, 0, 9e9]] } as never)
+      const before = weightsOf(model)
+      const long = { x: [bad[0]!.slice(0, 1), sequencesOf([6], 4, 3)[0]!], y: [0, 1] } as never
+      const error = await errorOf(() => model.train(long, { epochs: 2, shuffle: false }))
+      expect(error).toMatchObject({ code: 'ERR_NONFINITE', at: 'epoch 1, batch 1' })
+      expect(error.message).toMatch(/^epoch 1, batch 1: the loss is not finite, first in sequence 1, step \d, layer 0; the weights are those before this update\. Scale the inputs/)
+      expect(weightsOf(model)).toEqual(before)
+      const step = await errorOf(() => model.trainer().step(long))
+      expect(step).toMatchObject({ code: 'ERR_NONFINITE', at: 'step' })
+      expect(weightsOf(model)).toEqual(before)
+      model.dispose()
+    })
+
+    it('end a run after the updates that were whole', async () => {
+      const model = make({ output: { linear: 1 } })
+      const small = { x: x.slice(0, 8), y: Array(8).fill(1) } as never
+      const error = await errorOf(() => model.train(small, { epochs: 6, batchSize: 8, shuffle: false, clipNorm: false, optimizer: { sgd: { lr: 0.01 } }, schedule: (step) => (step < 3 ? 0.01 : 3e38) }))
+      expect(error.code).toBe('ERR_NONFINITE')
+      expect(error.at).toMatch(/^epoch [56], batch 1$/)
+      expect(weightsOf(model).every(Number.isFinite)).toBe(true)
+      model.dispose()
+    })
+  })
+
+  describe('dispose()', () => {
+    it('makes every later call ERR_DISPOSED, twice is once', async () => {
+      const model = make()
+      await model.predict(x[0]!)
+      const live = model.stream()
+      model.dispose()
+      model.dispose()
+      const calls: (() => unknown)[] = [
+        () => model.train(data), () => model.trainer(), () => model.predict(x[0]!), () => model.predictMany(x), () => model.forward(x),
+        () => model.gradients(data), () => model.backward(x, { states: [] }), () => model.gradCheck(data), () => model.evaluate(data), () => model.stream(),
+        () => model.toBytes(), () => model.save('/nowhere'), () => model.setWeights({}), () => model.U, () => model.layers, () => live.push([1, 2, 3, 4]),
+      ]
+      for (const call of calls) expect(await errorOf(call), String(call)).toMatchObject({ code: 'ERR_DISPOSED', message: 'this model was disposed of. Make a new one.' })
+      expect(model.config.state).toEqual([24])
+      expect(model.parameterCount).toBe(24 * 4 + 24 * 24 + 24 + 2 * 24 + 2)
+    })
+
+    it('in mid-run rejects it, and everything that waits', async () => {
+      const model = make()
+      const run = model.train(data, endless)
+      const waiting = model.evaluate(data)
+      setTimeout(() => model.dispose(), 40)
+      expect(await errorOf(() => run)).toMatchObject({ code: 'ERR_DISPOSED' })
+      await waiting.catch((error) => expect(error.code).toBe('ERR_DISPOSED'))
+      expect(await errorOf(() => model.predict(x[0]!))).toMatchObject({ code: 'ERR_DISPOSED' })
+    })
+
+    it('is what `using` calls', () => {
+      const model = make()
+      model[Symbol.dispose]()
+      expect(() => model.W).toThrow('disposed')
+    })
+  })
+})
