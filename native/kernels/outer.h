@@ -136,7 +136,7 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
       const float *a = x.a + (x.packed ? tile_place(row, x.depth) : row);
       const int64_t lda = x.packed ? m : -x.lda;
       float *at = c + row * ldc + v * VW;
-      const Tile tile = column_tiles.of(m, width);
+      const Tile tile = column_tiles.of[m][width];
       if (left >= width * VW)
         tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc);
       else

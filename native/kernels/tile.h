@@ -17,9 +17,9 @@ constexpr int MR = BPTT_FUSED ? 8 : 7;  // GCC keeps the products of mul-add sid
 #else
 constexpr int MR = 4;
 #endif
-// Few rows leave the multiplier waiting for itself unless tiles are wider: up to THIN rows are four vectors wide, one
-// row is eight.
-constexpr int THIN = BPTT_LANES == 16 ? 3 : 2;
+// Vectors of the widest tile of that many rows. Few rows leave the multiplier waiting for itself unless tiles are
+// wider.
+constexpr int widest(int64_t rows) { return rows == 1 ? 8 : rows <= (BPTT_LANES == 16 ? 3 : 2) ? 4 : 2; }
 
 // Packed matrices are panels of NR outputs: [panel][k][NR], the last one padded with zeros.
 constexpr int64_t NR = 2 * VW;
@@ -47,32 +47,32 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
 using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
                       int64_t);
 
-// All tiles by number of rows, for each width.
+// All tiles, by rows and vectors.
 template <bool COLUMNS>
 struct Tiles {
-  Tile one[MR + 1] = {}, two[MR + 1] = {}, four[THIN + 1] = {}, eight = tile<1, 8, COLUMNS>;
-  constexpr Tiles() { fill<MR>(); }
-  INLINE Tile of(int64_t rows, int64_t vectors) const {
-    return vectors == 2 ? two[rows] : vectors == 1 ? one[rows] : vectors == 4 ? four[rows] : eight;
-  }
+  Tile of[MR + 1][9] = {};
+  constexpr Tiles() { fill<MR, widest(MR)>(); }
 
  private:
-  template <int M>
+  template <int M, int NV>
   constexpr void fill() {
-    one[M] = tile<M, 1, COLUMNS>;
-    two[M] = tile<M, 2, COLUMNS>;
-    if constexpr (M <= THIN) four[M] = tile<M, 4, COLUMNS>;
-    if constexpr (M > 1) fill<M - 1>();
+    of[M][NV] = tile<M, NV, COLUMNS>;
+    if constexpr (NV > 1)
+      fill<M, NV - 1>();
+    else if constexpr (M > 1)
+      fill<M - 1, widest(M - 1)>();
   }
 };
 constexpr Tiles<false> row_tiles;
 constexpr Tiles<true> column_tiles;
 
-// Vectors that the next tile covers, of those left; `rows` is the largest tile in the column.
+// Vectors that the next tile covers, of those left: all, or whole panels, so that tiles are about equal. `rows` is the
+// largest tile in the column.
 INLINE int64_t tile_width(int64_t rows, int64_t left) {
-  if (rows == 1 && left >= 8) return 8;
-  if (rows <= THIN && left >= 4) return 4;
-  return left >= 2 ? 2 : 1;
+  const int64_t most = widest(rows);
+  if (left <= most || most == 2) return left < most ? left : most;
+  const int64_t tiles = (left + most - 1) / most;
+  return round_up((left + tiles - 1) / tiles, 2);
 }
 
 // Cuts `rows` into equal tiles and calls each(first row, rows of the tile).
@@ -122,7 +122,7 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
     }
     const int64_t ldf = start.rows ? start.ld : 0;
     for_tiles(rows, [&](int64_t row, int64_t m) {
-      row_tiles.of(m, width)(K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
+      row_tiles.of[m][width](K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
                              c + row * ldc + v * VW, ldc);
       after(row, m, v, width);
     });
