@@ -128,7 +128,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
    * weights are then those of the last whole update.
    */
   train(data: Data<I, O, R>, options?: TrainOptions<Data<I, O, R>>): Run {
-    return train(RNN.#of(this), data, options)
+    return train(() => RNN.#of(this), data, options)
   }
 
   /** Single updates for your own loop. The moments live as long as the trainer. */

@@ -60,7 +60,7 @@ it.each(Object.keys(runs).map((name, i) => [name, i] as const))('class fma is wh
   const oracle = createFused()
   const engine: Engine = { description: oracle.description, submit: async (job: Job) => oracle.run(job), stop() {}, dispose() {} }
   Object.assign(core, { engine })
-  await train(core, run.data, run.options)
+  await train(() => core, run.data, run.options)
   expect(hashOf(weightTensors(core.layout.table, core.weights()))).toBe(GOLDEN.fma[i])
 }, 60_000)
 

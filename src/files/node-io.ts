@@ -8,7 +8,7 @@ import { type FileHandle, open, readdir, realpath, rename, stat, unlink } from '
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LIMITS } from '../check/limits.js'
-import { BpttError } from '../errors.js'
+import { BpttError, show } from '../errors.js'
 
 /** Regular files only: a pipe or a device could wait or go on for ever. O_NONBLOCK lets opening one return at once. */
 export async function readBytes(path: string | URL, maxBytes: number = LIMITS.FILE_BYTES): Promise<{ bytes: Uint8Array; file: string }> {
@@ -126,6 +126,7 @@ function missing<T>(error: unknown, fallback: T): T {
 
 function nameOf(path: string | URL): string {
   if (typeof path === 'string') return path
+  if (!(path instanceof URL)) throw new BpttError('ERR_INVALID_ARG', 'is not a path', { at: 'path', expected: 'a path or a file: URL', received: show(path) })
   if (path.protocol === 'file:') return fileURLToPath(path)
   throw new BpttError('ERR_INVALID_ARG', 'is not an address on this disk', { at: 'path', expected: 'a path or a file: URL', received: `a ${path.protocol} URL` })
 }

@@ -7,12 +7,13 @@ import { readDataSet } from './dataset.js'
 import { Training } from './loop.js'
 import { RunHandle } from './run.js'
 
-/** Argument errors reject; nothing is changed by them. */
-export function train(core: Core, data: unknown, options: unknown): Run {
+/** Argument errors reject, a wrong `this` included; nothing is changed by them. */
+export function train(coreOf: () => Core, data: unknown, options: unknown): Run {
   let training: Training | undefined
   let stopped = false
   return new RunHandle(
     async (report) => {
+      const core = coreOf()
       core.check()
       const settings = readTrainOptions(options, core.network)
       settings.signal?.throwIfAborted()
