@@ -209,7 +209,7 @@ export interface TrainOptions<D> extends StepOptions {
   earlyStopping?: { patience?: number; minDelta?: number; restoreBest?: boolean }
   classWeight?: 'balanced' | Num | Readonly<Record<string, number>>
   signal?: AbortSignal
-  /** At most 10 a second, and at the end of each epoch. */
+  /** At most 10 a second, the latest wins; the last one always comes. */
   onProgress?: (p: Progress) => void
 }
 
