@@ -10,7 +10,7 @@ export const readings = machines.length * SENSORS.length
 export const answers = ['none', ...machines]
 
 /** Steps of a shift. */
-export const STEPS = { from: 50, to: 65 }
+export const STEPS = { from: 48, to: 60 }
 /** Standard deviation of the noise. */
 const NOISE = 0.25
 /** What a shudder adds to the readings of its machine, step by step: [vibration, current]. */
@@ -22,9 +22,9 @@ const SHUDDER = [
 /** Where a shudder begins, so many steps before the end: every machine takes its own time to fail. */
 const LEAD = [
   { from: 43, to: 45 },
-  { from: 36, to: 38 },
-  { from: 29, to: 31 },
-  { from: 22, to: 24 },
+  { from: 38, to: 40 },
+  { from: 32, to: 34 },
+  { from: 26, to: 28 },
 ]
 /** Steps before the end between which all symptoms lie. */
 export const SYMPTOM = { from: LEAD.at(-1).from - SHUDDER.length + 1, to: LEAD[0].to }

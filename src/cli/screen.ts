@@ -71,6 +71,8 @@ const MOST_LINES = 20
 export class ProgressLine {
   private readonly paint: Paint
   private shown = 0
+  /** Of the last epoch that had one: what is told between epochs has none. */
+  private validation: Scores | undefined
 
   constructor(
     private readonly title = '',
@@ -79,12 +81,13 @@ export class ProgressLine {
     this.paint = paint(out)
   }
 
+  /** @param p from onProgress, or of an epoch's end */
   show(p: Progress): void {
+    this.validation = p.validation ?? this.validation
     const share = p.steps > 0 ? p.step / p.steps : 1
     if (live(this.out)) return this.overwrite(p, share)
-    const epochEnds = p.step * p.epochs >= p.epoch * p.steps
-    if (!epochEnds || (share < 1 && share < (this.shown + 1) / MOST_LINES)) return
-    this.shown = Math.floor(share * MOST_LINES)
+    if (share < (share < 1 ? this.shown + 1 : this.shown) / MOST_LINES) return
+    this.shown = Math.floor(share * MOST_LINES + 1e-9) + Number(share === 1)
     this.out.write(`${this.title}epoch ${p.epoch}/${p.epochs}  ${this.measured(p).join('  ')}\n`)
   }
 
@@ -94,15 +97,16 @@ export class ProgressLine {
     this.shown = 0
   }
 
-  private measured({ loss, metrics: of, validation }: Progress): string[] {
-    return [`loss ${loss.toFixed(4)}`, metrics(of), validation ? `validation: ${scores(validation)}` : ''].filter(Boolean)
+  private measured({ loss, metrics: of, sequencesPerSecond }: Progress): string[] {
+    const { validation } = this
+    return [`loss ${loss.toFixed(4)}`, metrics(of), validation ? `validation ${scores(validation)}` : '', `${whole(sequencesPerSecond)} sequences/s`].filter(Boolean)
   }
 
   private overwrite(p: Progress, share: number): void {
-    const of = validationFirst(p)
+    const of = this.validation ?? p // what a user wants to watch
     const before = `${this.title}epoch ${String(p.epoch).padStart(String(p.epochs).length)}/${p.epochs} `
     const short = Object.entries(of.metrics).map(([name, { value }]) => `${name} ${valueOf(name, value)}`)
-    const after = [`loss ${of.loss.toFixed(3)}`, ...short, `${whole(p.sequencesPerSecond)} sequences/s`, share < 1 ? `${duration(p.etaSeconds)} left` : 'done']
+    const after = [`loss ${of.loss.toFixed(3)}`, ...short, `${whole(p.sequencesPerSecond)} seq/s`, share < 1 ? `${duration(p.etaSeconds)} left` : 'done']
     const columns = this.out.columns ?? 80
     const room = () => columns - before.length - after.join('  ').length - 4
     while (room() < 8 && after.length > 1) after.splice(after.length > 3 ? -2 : -1, 1) // a narrow terminal: speed goes first
@@ -111,6 +115,3 @@ export class ProgressLine {
     this.shown++
   }
 }
-
-/** What a user wants to watch: the validation data where there are some, else the training data. */
-const validationFirst = ({ loss, metrics: of, validation }: Progress) => validation ?? { loss, metrics: of }
