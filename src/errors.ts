@@ -23,7 +23,6 @@ export const ERROR_CODES = {
   ERR_MODEL_TOO_LARGE: 'A model file is larger than the limit.',
   ERR_IO: 'Reading or writing a file failed.',
   ERR_DATA: 'A data file has a line that cannot be read.',
-  ERR_CHECKPOINT: 'A checkpoint does not belong to this model and data.',
   ERR_INTERNAL: 'A defect of the package; please report it.',
 } as const
 
