@@ -94,10 +94,6 @@ export class Problem {
     return { bytes, writes, plan, frames: concatFrames(new Array(count).fill(frame)), count, reads }
   }
 
-  readBlock(at) {
-    return { at, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
-  }
-
   /** What one step over the first time steps makes in float64: logits, gradients, and what the update adds to the weights. */
   oracle(steps) {
     const compiled = this.compile({ ...stepWants, logits: true }, { B: this.cell.B, R: this.cell.B * steps })

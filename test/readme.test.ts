@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { afterAll, expect, test } from 'vitest'
 import { loadBackend } from '#lib/backends/select.js'
 
-const programs = [...readFileSync('README.md', 'utf8').matchAll(/```js\n([^]*?)```/g)].map(([, code]) => code)
+const programs = [...readFileSync('README.md', 'utf8').matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code)
 mkdirSync('build', { recursive: true })
 const folder = mkdtempSync('build/readme-') // inside the project, where 'bptt' is this package
 afterAll(() => rmSync(folder, { recursive: true }))

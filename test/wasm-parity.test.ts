@@ -9,7 +9,7 @@ import { createLocal } from '#lib/backends/wasm.js'
 import { address, NONE, Region, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Above, Cell, Head, Optimizer, Pack, Rows, UpdateFlag } from '#lib/plan/operations.js'
 import { createFused, createReference } from '#lib/reference/engine.js'
-import { elman, frameOf, planOf, randoms, valuesFor, writesOf, type Elman, type Shape } from './reference-net.js'
+import { elman, frameOf, planOf, randoms, valuesFor, writesOf, type Shape } from './reference-net.js'
 import { bitsOf, matrix, outputsOf, type Step } from './support/outputs.js'
 
 if (process.version.startsWith('v20.') || process.version.startsWith('v22.')) setFlagsFromString('--experimental-wasm-relaxed-simd')

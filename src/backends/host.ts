@@ -25,7 +25,7 @@ export function host(post: Post): Listener {
   /** What could not be made stays here as its error, for the first job to report. */
   const engines = new Map<number, Hosted | { error: unknown }>()
 
-  function create({ engine, backend, options, stop }: Request & { kind: 'create' }): Hosted | { error: unknown } {
+  function create({ backend, options, stop }: Request & { kind: 'create' }): Hosted | { error: unknown } {
     try {
       const word = stop ?? new Int32Array(1)
       return { engine: loadBackend(backend).createLocal(options, word), plans: new Map(), stop: word, shared: stop !== undefined }
@@ -72,7 +72,7 @@ export function host(post: Post): Listener {
 
 /** Runs a job slice by slice, so that a stop is seen even where the engine does not look for one. */
 async function run({ engine, stop, shared }: Hosted, job: Job): Promise<JobResult> {
-  const { frames, count, writes, reads } = job
+  const { frames, count } = job
   if (!shared) stop[0] = 0
   engine.run({ ...job, count: 0, reads: [] })
   const results = new Float64Array(count * RESULT_FIELDS)

@@ -175,7 +175,7 @@ export async function backward(core: Core, sequences: Sequences, upstream: Upstr
 function packUpstream(core: Core, sequences: Sequences, { logits, states }: Upstream, frame: Frame) {
   const { readout, output, state } = core.network
   const T = longest(sequences)
-  const { offsets, steps, lengths } = sequences
+  const { offsets, steps } = sequences
   const start = stepStarts(frame)
   const rowsOfSteps = (dense: Float32Array, size: number) => {
     const width = stride(size)

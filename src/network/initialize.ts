@@ -3,7 +3,7 @@
  * step, with an orthogonal matrix it is f' alone that shrinks it. Written as generators that pause now and then, so that a large matrix
  * can be drawn without blocking an event loop; the numbers do not depend on the pauses.
  */
-import { type Network } from './network.js'
+import type { Network } from './network.js'
 import { type Parameter, parameterTable, parameterView } from './parameters.js'
 import { UNIT_FLOATS } from '../plan/memory.js'
 import { Random } from './random.js'
