@@ -5,7 +5,7 @@
  */
 import { RNN } from 'bptt'
 import { parameterView } from '#lib/network/parameters.js'
-import { stride, UNIT_FLOATS } from '#lib/plan/memory.js'
+import { stride } from '#lib/plan/memory.js'
 import { Result, RESULT_FIELDS, Status } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
 import { createOracle } from '#lib/reference/engine.js'
@@ -38,8 +38,8 @@ const oracleOf = once((cell) => problemOf(cell).oracle(stepsOf(cell)))
  * A case that runs a plan, or a part of it over what the rest left in memory, on the calling thread.
  * @param problem cell → Problem
  * @param keep (problem, plan) → which instructions are timed; default all
- * @param read (problem, compiled, steps) → the Read of the answer
- * @param check (cell, answer, steps) → its error
+ * @param read (problem, compiled, steps) → Reads: the answer, and what else its check needs
+ * @param check (cell, ...what was read) → the error of the answer
  */
 function planned({ problem: problemFor, wants, keep = () => () => true, read, check }) {
   const plansOf = once((problem) => {
@@ -60,10 +60,10 @@ function planned({ problem: problemFor, wants, keep = () => () => true, read, ch
     const answer = (steps) => {
       const frame = problem.frame(steps)
       run(compiled.plan, frame, { writes })
-      return run(part, frame, { writes, reads: [read(problem, compiled, steps)] }).reads[0]
+      return run(part, frame, { writes, reads: read(problem, compiled, steps) }).reads
     }
-    const error = check(cell, answer(stepsOf(cell)), stepsOf(cell))
-    const bits = digest(answer(cell.T))
+    const error = check(cell, ...answer(stepsOf(cell)))
+    const bits = digest(answer(cell.T)[0])
     const frame = problem.frame()
     const count = Math.max(1, Math.ceil(CALL_SECONDS / run(part, frame).seconds))
     const job = problem.job(compiled, part, frame, { count })
@@ -118,7 +118,7 @@ export const cases = {
       problem: square,
       wants: { pack: true },
       keep: () => (name) => name === 'PROJECT',
-      read: ({ cell: { B, s } }, { states }, steps) => ({ at: states[0], kind: 'float32', length: B * steps * stride(s) }),
+      read: ({ cell: { B, s } }, { states }, steps) => [{ at: states[0], kind: 'float32', length: B * steps * stride(s) }],
       check: checkProduct,
     }),
   },
@@ -129,14 +129,8 @@ export const cases = {
       problem: activating,
       wants: { pack: true, logits: true, outputs: true },
       keep: () => (name) => name === 'ACTIVATE',
-      read: (problem, { logits, outputs }, steps) => {
-        const { at, kind, length } = problem.readRows(logits, steps)
-        return { at, kind, length: length + (outputs - logits) * UNIT_FLOATS }
-      },
-      check: (_cell, rows) => {
-        const z = rows.subarray(0, rows.length / 2)
-        return verified(rows.subarray(z.length), z.map((v) => 1 / (1 + Math.exp(-v))))
-      },
+      read: (problem, { outputs, logits }, steps) => [problem.readRows(outputs, steps), problem.readRows(logits, steps)],
+      check: (_cell, outputs, logits) => verified(outputs, Float64Array.from(logits, (z) => 1 / (1 + Math.exp(-z)))),
     }),
   },
   forward: {
@@ -146,7 +140,7 @@ export const cases = {
       problem: problemOf,
       wants: { pack: true, logits: true },
       keep: () => (name) => name !== 'PACK',
-      read: (problem, { logits }, steps) => problem.readRows(logits, steps),
+      read: (problem, { logits }, steps) => [problem.readRows(logits, steps)],
       check: (cell, logits) => verified(logits, oracleOf(cell).logits),
     }),
   },
@@ -157,7 +151,7 @@ export const cases = {
       problem: problemOf,
       wants: { pack: true, loss: true, gradients: 'fresh' },
       keep: afterLoss,
-      read: (problem) => problem.readBlock(problem.layout.g),
+      read: (problem) => [problem.readBlock(problem.layout.g)],
       check: (cell, gradients) => verified(gradients, oracleOf(cell).gradients),
     }),
   },
@@ -167,7 +161,7 @@ export const cases = {
     prepare: planned({
       problem: problemOf,
       wants: stepWants,
-      read: (problem) => problem.readBlock(problem.layout.p),
+      read: (problem) => [problem.readBlock(problem.layout.p)],
       check: (cell, after) => verified(changeOf(cell, after), oracleOf(cell).change),
     }),
   },

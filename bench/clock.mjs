@@ -1,10 +1,13 @@
 /*
  * Time, by the npm package `benchmark`. It runs one case to its end before the next, so that a machine that grows busier favours the
- * first; here each contender therefore gets one sample a round, in turn.
+ * first; here the contenders therefore take turns, round by round.
  */
+import { readdirSync, readFileSync } from 'node:fs'
 import benchmark from 'benchmark'
 
 export const ROUNDS = 5
+/** In a round: short enough that some fall between two interruptions. */
+const SAMPLES = 8
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b)
@@ -12,8 +15,18 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Seconds of one call, over at least `seconds`; `count` is a guess of the calls that fit. */
-function sample({ call, async, count }, seconds) {
+/** Nanoseconds that the threads of this process ran, and that they waited for a processor; undefined where the system does not say. */
+function scheduled() {
+  try {
+    const threads = readdirSync('/proc/self/task').map((id) => readFileSync(`/proc/self/task/${id}/schedstat`, 'utf8').split(' ').map(Number))
+    return threads.reduce(([ran, waited], [more, late]) => [ran + more, waited + late], [0, 0])
+  } catch {
+    return undefined
+  }
+}
+
+/** Seconds of one call, sample by sample, for `seconds`; `count` is a guess of the calls that fit into one sample. */
+function sampled({ call, async, count }, seconds) {
   return new Promise((resolve, reject) => {
     let failure
     const deferred = (clock) =>
@@ -30,13 +43,13 @@ function sample({ call, async, count }, seconds) {
       defer: async,
       async: true,
       initCount: count,
-      minTime: seconds,
-      maxTime: 0,
+      minTime: seconds / SAMPLES,
+      maxTime: seconds,
       minSamples: 1,
       onComplete() {
         const error = failure ?? this.error
         if (error) reject(error)
-        else resolve(Math.min(...this.stats.sample))
+        else resolve(this.stats.sample)
       },
     }).run()
   })
@@ -60,15 +73,22 @@ async function warm(call) {
 /**
  * Times each call, in interleaved rounds that take `seconds` for each in all.
  * @param calls Map of functions, or of functions that return a promise
- * @returns Map of their samples, seconds of one call, one sample a round
+ * @returns Map of { samples: seconds of one call, several a round; ran: the share of its time that it had a processor, where known }
  */
 export async function interleaved(calls, seconds) {
   const slot = seconds / ROUNDS
   const timed = new Map()
   for (const [key, call] of calls) {
     const { async, fastest } = await warm(call)
-    timed.set(key, { call, async, count: Math.max(1, Math.round(slot / fastest)), samples: [] })
+    timed.set(key, { call, async, count: Math.max(1, Math.round(slot / SAMPLES / fastest)), samples: [], time: [0, 0] })
   }
-  for (let round = 0; round < ROUNDS; round++) for (const entry of timed.values()) entry.samples.push(await sample(entry, slot))
-  return new Map([...timed].map(([key, { samples }]) => [key, samples]))
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const entry of timed.values()) {
+      const before = scheduled()
+      entry.samples.push(...(await sampled(entry, slot)))
+      const after = scheduled()
+      entry.time = before && after && entry.time.map((sum, i) => sum + after[i] - before[i])
+    }
+  }
+  return new Map([...timed].map(([key, { samples, time }]) => [key, { samples, ran: time && time[0] / (time[0] + time[1]) }]))
 }

@@ -1,8 +1,9 @@
 /*
  * npm run bench: the package's backends and instruction sets side by side. Each case is verified, then timed (cases.mjs, clock.mjs).
  *
- * A record of --json: { cell, case, backend, description, verified, error, seconds: { median, best, samples }, unit times of which `perSecond`
- * go into a second, gflops or gelements (10⁹ a second), peakShare, stepRatio (train: its time by that of the bare step) }
+ * A record of --json: { cell, case, backend, description, verified, error, seconds: { median, best, samples }, ran (the share of the time that
+ * it had a processor; below 1 others were in the way), perSecond, gflops or gelements (10⁹ a second), peakShare, stepRatio (train: its time
+ * by that of the bare step) }
  */
 import { parseArgs } from 'node:util'
 import { cases } from './cases.mjs'
@@ -21,7 +22,7 @@ const HELP = `node bench/main.mjs [options]      (built before: npm run bench --
   --seconds N        for each figure (default 0.5), in ${ROUNDS} rounds; the peaks take twice as long, a second at most, five times
   --threads N        of the native backend (default 1)
   --all              also what would take far longer than --seconds
-  --profile CELL     instead: where the time of a training step goes, operation by operation
+  --profile CELL     instead: where the time of a training step goes, operation by operation (default: on the best backend)
   --json             machine, peaks and records as JSON
 
 ${Object.entries(cases)
@@ -92,15 +93,15 @@ async function race(cell, name, contenders, { seconds, all }, peaks, left) {
         throw error
       }
     }
-    const samples = await interleaved(new Map([...prepared].map(([contender, { call }]) => [contender, call])), seconds)
-    return [...samples].map(([contender, taken]) => {
+    const measured = await interleaved(new Map([...prepared].map(([contender, { call }]) => [contender, call])), seconds)
+    return [...measured].map(([contender, { samples, ran }]) => {
       const { units, error } = prepared.get(contender)
-      const each = taken.map((time) => time / units)
+      const each = samples.map((time) => time / units)
       const time = { median: median(each), best: Math.min(...each), samples: each }
       const gflops = work && work / time.median / 1e9
       if (gflops && name !== 'push') contender.gflops = gflops
       const peak = peaks[peakName(contender.description)]
-      const record = { cell: cell.id, case: name, backend: contender.id, description: contender.description, verified: true, error, seconds: time, perSecond: 1 / time.median }
+      const record = { cell: cell.id, case: name, backend: contender.id, description: contender.description, verified: true, error, seconds: time, ran, perSecond: 1 / time.median }
       return { ...record, ...(gflops ? { gflops } : { gelements: elements(cell) / time.median / 1e9 }), ...(gflops && peak && { peakShare: gflops / peak }) }
     })
   } finally {
@@ -127,7 +128,8 @@ async function compare(settings, contenders, peaks) {
 async function main() {
   const settings = options()
   if (settings.help) return console.log(HELP)
-  const { contenders, absent } = findContenders(settings.threads, settings.backends ?? (settings.profile ? ['native'] : undefined))
+  const { contenders, absent } = findContenders(settings.threads, settings.backends)
+  if (settings.profile && !settings.backends) contenders.length = Math.min(1, contenders.length)
   for (const reason of absent) note(`not here: ${reason}`)
   if (contenders.length === 0) throw new UsageError(`--backends: nothing here is called ${settings.backends}`)
   const machine = machineFacts()
@@ -149,7 +151,7 @@ async function main() {
   machine.loadAfter = machineFacts().load
   if (settings.json) return console.log(JSON.stringify({ machine, peaks, settings: { seconds: settings.seconds, threads: settings.threads, rounds: ROUNDS }, records, left }, null, 1))
   console.log(`${head}\n\n${resultTable(records)}`)
-  console.log('\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. error: largest difference from float64, by the largest\nelement. / step: the time of an update in train() by that of the bare step.')
+  console.log('\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. ran: the share of its time that a case had\na processor; where that is less than all, other programs are in the figure. error: largest difference from float64, by the\nlargest element. / step: the time of an update in train() by that of the bare step.')
   if (left.length) console.log(`Left out because they take long (--all runs them): ${left.length} (${left.slice(0, 3).join('; ')}${left.length > 3 ? '; …' : ''})`)
 }
 

@@ -12,7 +12,9 @@ function flopOf(name, args, { B, T }) {
   return /^RECUR/.test(name) ? 2 * rows * of('S') ** 2 : undefined
 }
 
-const sizesOf = (name, args) => OPERATIONS[name].flatMap((field, i) => (field.startsWith('@') ? [] : [`${field}=${args[i]}`])).join(' ')
+const SIZES = ['N', 'K', 'S', 'units', 'rows']
+const sizesOf = (name, args) =>
+  OPERATIONS[name].flatMap((field, i) => (SIZES.includes(field) ? [`${field}=${field !== 'rows' ? args[i] : args[i] === Rows.BATCH ? 'B' : 'B·T'}`] : [])).join(' ')
 
 /** One row for each operation, in the order of the plan; seconds are the engine's own, without the way into it. */
 export function profile(cell, contender, peak, seconds) {

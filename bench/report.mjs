@@ -24,14 +24,15 @@ export const resultTable = (records) =>
     [
       ['cell', -15, ({ cell }) => cell],
       ['case', -9, (record) => record.case],
-      ['backend', -26, ({ backend }) => backend],
+      ['backend', -23, ({ backend }) => backend],
       ['median', 10, ({ seconds }) => duration(seconds.median)],
       ['best', 10, ({ seconds }) => duration(seconds.best)],
       ['a second', 10, ({ seconds }) => short(1 / seconds.median)],
       ['GFLOP/s', 9, ({ gflops, gelements }) => (gflops === undefined ? `${gelements.toFixed(2)} Ge` : short(gflops))],
       ['of peak', 9, ({ peakShare }) => percent(peakShare)],
-      ['error', 9, ({ error }) => error.toExponential(0)],
-      ['/ step', 9, ({ stepRatio }) => (stepRatio === undefined ? '' : stepRatio.toFixed(2))],
+      ['ran', 7, ({ ran }) => (ran === undefined ? 'n/a' : percent(ran))],
+      ['error', 7, ({ error }) => error.toExponential(0)],
+      ['/ step', 8, ({ stepRatio }) => (stepRatio === undefined ? '' : stepRatio.toFixed(2))],
     ],
     records,
   )
@@ -40,7 +41,7 @@ export const profileTable = (rows) =>
   table(
     [
       ['operation', -14, ({ name }) => name],
-      ['sizes', -34, ({ sizes }) => sizes],
+      ['sizes', -26, ({ sizes }) => sizes],
       ['median', 10, ({ seconds }) => duration(seconds)],
       ['of step', 9, ({ share }) => percent(share)],
       ['GFLOP/s', 10, ({ gflops }) => (gflops === undefined ? '' : short(gflops))],

@@ -43,7 +43,7 @@ describe('npm run bench', () => {
       expect(cell).toBe('stream')
       expect(right).toBe(true)
       expect(error).toBeLessThanOrEqual(TOLERANCE)
-      expect(seconds.samples).toHaveLength(5)
+      expect(seconds.samples.length).toBeGreaterThanOrEqual(5)
       expect(seconds.best).toBeGreaterThan(0)
       expect(seconds.median).toBeGreaterThanOrEqual(seconds.best)
       expect(perSecond).toBeCloseTo(1 / seconds.median)
