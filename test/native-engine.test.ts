@@ -1,6 +1,6 @@
 /* What a native engine does with a job: numbers, memory, results, errors that change nothing. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { address, NONE, Region, stride, } from '#lib/plan/memory.js'
+import { address, NONE, Region, stride } from '#lib/plan/memory.js'
 import { Head, Optimizer, Result, RESULT_FIELDS, Rows, Status } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
 import type { Job } from '#lib/backends/engine.js'
