@@ -1,4 +1,4 @@
-// Which machine of a production line is about to fail? Its only symptom, a short shudder, is over 24 to 45 steps before the end, and nothing
+// Which machine of a production line is about to fail? Its only symptom, a short shudder, is over 29 to 45 steps before the end, and nothing
 // but noise follows. A network can learn that only if the error at the end reaches the shudder: see what the initial weights do to that.
 // `npm start` and `npx bptt demo` run this program. The made-up factory is line/factory.mjs, the drawing line/show.mjs.
 import { tmpdir } from 'node:os'

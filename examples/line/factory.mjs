@@ -22,9 +22,9 @@ const SHUDDER = [
 /** Where a shudder begins, so many steps before the end: every machine takes its own time to fail. */
 const LEAD = [
   { from: 43, to: 45 },
-  { from: 38, to: 40 },
-  { from: 32, to: 34 },
-  { from: 26, to: 28 },
+  { from: 39, to: 41 },
+  { from: 35, to: 37 },
+  { from: 31, to: 33 },
 ]
 /** Steps before the end between which all symptoms lie. */
 export const SYMPTOM = { from: LEAD.at(-1).from - SHUDDER.length + 1, to: LEAD[0].to }
