@@ -11,6 +11,11 @@ const dropped = new FinalizationRegistry<() => void>((release) => release())
 
 const KIND = { sgd: 'SGD', rmsprop: 'RMSPROP', adagrad: 'ADAGRAD', adam: 'ADAM', adamw: 'ADAMW' } as const
 
+/** Made out here, so that it holds on to nothing of the state whose end it waits for: a closure inside would share `this` with its neighbours. */
+const releaseOf = (core: Core, taken: number[]) => () => {
+  for (const at of taken.splice(0)) core.blocks.giveBack(at)
+}
+
 export class OptimizerState {
   /** Updates made so far. */
   updates = 0
@@ -32,10 +37,7 @@ export class OptimizerState {
       return at
     }
     this.update = { optimizer: KIND[optimizer.kind], flags: updateFlags(settings), m: block(starts.m), v: block(starts.v), a: block(starts.a), maxNorm: clipNorm }
-    const { taken } = this
-    this.release = () => {
-      for (const at of taken.splice(0)) core.blocks.giveBack(at)
-    }
+    this.release = releaseOf(core, this.taken)
     dropped.register(this, this.release, this)
   }
 
