@@ -21,6 +21,8 @@ import { rateOf } from './schedules.js'
 import type { TrainSettings } from './settings.js'
 
 const JOB_SECONDS = 0.01
+/** At most this long is spent at a time on making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
+const PREPARE_MS = 4
 const MOST_FRAMES = 4096
 /** Between two reports of onProgress. */
 const REPORT_MS = 100
@@ -153,6 +155,13 @@ export class Training {
     let rows = 0
     let updates: boolean | undefined
     let last = false
+    const begin = performance.now()
+    const full = (item: Item) =>
+      item.updates !== updates ||
+      job.length >= MOST_FRAMES ||
+      this.secondsPerRow === 0 ||
+      (rows + item.frame.R) * this.secondsPerRow > JOB_SECONDS ||
+      performance.now() - begin > PREPARE_MS
     for (;;) {
       const item = this.waiting ?? this.source.next().value ?? undefined
       this.waiting = undefined
@@ -160,7 +169,7 @@ export class Training {
         last = true
         break
       }
-      if (job.length && (item.updates !== updates || job.length >= MOST_FRAMES || (rows + item.frame.R) * this.secondsPerRow > JOB_SECONDS || this.secondsPerRow === 0)) {
+      if (job.length && full(item)) {
         this.waiting = item
         break
       }
