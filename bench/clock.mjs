@@ -25,6 +25,15 @@ function scheduled() {
   }
 }
 
+/** Seconds that this thread (the main one) has waited for a processor so far; 0 where the system does not say. */
+export function waited() {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e9
+  } catch {
+    return 0
+  }
+}
+
 /** Seconds of one call, sample by sample, for `seconds`; `count` is a guess of the calls that fit into one sample. */
 function sampled({ call, async, count }, seconds) {
   return new Promise((resolve, reject) => {

@@ -1,7 +1,8 @@
 /* Where the time of a training step goes: its plan run operation by operation, each as a job of its own over the same memory. */
 import { OPERATIONS, Rows } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
-import { median } from './clock.mjs'
+import { flop } from './cells.mjs'
+import { median, waited } from './clock.mjs'
 import { cut, Problem, stepWants } from './problem.mjs'
 
 /** Useful flop of an instruction; undefined where it is no matrix product. */
@@ -16,7 +17,7 @@ const SIZES = ['N', 'K', 'S', 'units', 'rows']
 const sizesOf = (name, args) =>
   OPERATIONS[name].flatMap((field, i) => (SIZES.includes(field) ? [`${field}=${field !== 'rows' ? args[i] : args[i] === Rows.BATCH ? 'B' : 'B·T'}`] : [])).join(' ')
 
-/** One row for each operation, in the order of the plan; seconds are the engine's own, without the way into it. */
+/** One row for each operation, in the order of the plan, and one for all of them; seconds are the engine's own, without the way into it and without waiting for a processor. */
 export function profile(cell, contender, peak, seconds) {
   const problem = new Problem(cell)
   const compiled = problem.compile(stepWants)
@@ -28,16 +29,22 @@ export function profile(cell, contender, peak, seconds) {
   try {
     for (let n = 0; n < 2; n++) engine.run(problem.job(compiled, compiled.plan, frame, { writes: problem.writes }))
     const begin = performance.now()
-    do parts.forEach((part, i) => samples[i].push(engine.run(problem.job(compiled, part, frame)).seconds))
-    while (samples[0].length < 5 || performance.now() - begin < 1000 * seconds)
+    do {
+      parts.forEach((part, i) => {
+        const before = waited()
+        const { seconds: taken } = engine.run(problem.job(compiled, part, frame))
+        samples[i].push(Math.max(0, taken - (waited() - before)))
+      })
+    } while (samples[0].length < 5 || performance.now() - begin < 1000 * seconds)
   } finally {
     engine.dispose()
   }
   const times = samples.map(median)
   const total = times.reduce((sum, time) => sum + time, 0)
-  return list.map(({ name, args }, i) => {
-    const flop = flopOf(name, args, cell)
-    const gflops = flop && flop / times[i] / 1e9
-    return { name, sizes: sizesOf(name, args), seconds: times[i], share: times[i] / total, gflops, peakShare: gflops && peak && gflops / peak }
-  })
+  const row = (name, sizes, time, work) => {
+    const gflops = work && work / time / 1e9
+    return { name, sizes, seconds: time, share: time / total, gflops, peakShare: gflops && peak && gflops / peak }
+  }
+  const rows = list.map(({ name, args }, i) => row(name, sizesOf(name, args), times[i], flopOf(name, args, cell)))
+  return [...rows, row('step', '', total, flop.step(cell))]
 }
