@@ -56,7 +56,10 @@ export interface Config<I = Input, O = Output, R = Readout> {
   outputBias?: boolean
   /** 'error' (default): NaN in x is an error. 'mask': a step with any NaN keeps the state and does not count. */
   missing?: 'error' | 'mask'
-  /** Default 'orthogonal': glorot-uniform U and V, orthogonal W, zero biases. */
+  /**
+   * Default 'orthogonal': glorot-uniform U and V (for tokens U of unit variance), orthogonal W, zero biases. 'identity': the same with
+   * W = I. 'pytorch' and 'keras': as nn.RNN and SimpleRNN start.
+   */
   init?: 'orthogonal' | 'pytorch' | 'keras' | 'identity'
   /** Of the initial weights: an integer from 0 to 2^53 - 1. Default 0. */
   seed?: number

