@@ -132,15 +132,19 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   return best && best.d <= Math.max(1, Math.floor(wanted.length / 3)) ? best.n : undefined
 }
 
-/** Levenshtein's, over strings of at most 40 characters. */
+/** Edits between two strings of at most 40 characters: one inserted, left out or replaced, or two neighbours swapped. */
 function distance(a: string, b: string): number {
   const from = a.slice(0, 40)
   const to = b.slice(0, 40)
-  let row = Array.from({ length: to.length + 1 }, (_, j) => j)
+  const rows = [Array.from({ length: to.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= from.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j++) next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + Number(from[i - 1] !== to[j - 1])))
-    row = next
+    const above = rows[i - 1]!
+    const row = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const swapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
+      row.push(Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + Number(from[i - 1] !== to[j - 1]), swapped ? rows[i - 2]![j - 2]! + 1 : Infinity))
+    }
+    rows.push(row)
   }
-  return row[to.length]!
+  return rows[from.length]![to.length]!
 }

@@ -71,22 +71,25 @@ function unknown(raw: string, name: string, flags: Flags): UsageError {
   })
 }
 
-/** Values of the flags that have a place under `root`, put there: `config.state` → { state }. */
-export function placed(root: 'config' | 'options', flags: Flags, { values }: Arguments): Record<string, unknown> {
-  const object: Record<string, unknown> = {}
+/** Values of the flags that have a place in the API, put there: `options.bptt.window` → { options: { bptt: { window } } }. */
+export function placed(flags: Flags, { values }: Arguments): { config: object; options: object } {
+  const root = { config: {}, options: {} }
   for (const [name, { place, read }] of Object.entries(flags)) {
     const text = values.get(name)
-    const [first, key] = place?.split('.') ?? []
-    if (first === root && key && typeof text === 'string') object[key] = read ? read(text, `--${name}`) : text
+    if (!place || typeof text !== 'string') continue
+    const keys = place.split('.')
+    const last = keys.pop()!
+    const parent = keys.reduce<Record<string, unknown>>((object, key) => (object[key] ??= {}) as Record<string, unknown>, root)
+    parent[last] = read ? read(text, `--${name}`) : text
   }
-  return object
+  return root
 }
 
 /** An error about a place of the API, said about the flag that the value came from. */
 export function inFlags(error: unknown, flags: Flags): unknown {
   if (!(error instanceof BpttError) || !error.at) return error
   const { at } = error
-  const found = Object.entries(flags).find(([, { place }]) => place && (at === place || at.startsWith(`${place}.`) || at.startsWith(`${place}[`)))
+  const found = Object.entries(flags).find(([, { place }]) => place && (at === place || at.startsWith(`${place}.`) || at.startsWith(`${place}[`) || place.startsWith(`${at}.`)))
   return found ? reworded(UsageError, error, { at: `--${found[0]}` }) : error
 }
 
@@ -99,6 +102,13 @@ export function numeric(text: string, flag: string): number {
   const value = text.trim() === '' ? NaN : Number(text)
   if (Number.isNaN(value)) throw new UsageError('ERR_INVALID_ARG', 'is not a number', { at: flag, received: show(text) })
   return value
+}
+
+/** One of a flag's words, or undefined where it is not given. */
+export function word<T extends string>({ values }: Arguments, flag: string, words: readonly T[]): T | undefined {
+  const text = values.get(flag)
+  if (text === undefined || words.includes(text as T)) return text as T | undefined
+  throw new UsageError('ERR_INVALID_ARG', 'cannot be used', { at: `--${flag}`, expected: `one of ${words.join(', ')}`, received: show(text) })
 }
 
 /** The flags as lines of a help text. */

@@ -69,6 +69,8 @@ const MOST_LINES = 20
 
 /** The progress of one training run: a line that is overwritten, with a bar and the time that is left; or now and then a plain line. */
 export class ProgressLine {
+  /** It is overwritten. */
+  readonly live: boolean
   private readonly paint: Paint
   private shown = 0
   /** Of the last epoch that had one: what is told between epochs has none. */
@@ -78,6 +80,7 @@ export class ProgressLine {
     private readonly title = '',
     private readonly out: Out = process.stdout,
   ) {
+    this.live = live(out)
     this.paint = paint(out)
   }
 
@@ -85,7 +88,7 @@ export class ProgressLine {
   show(p: Progress): void {
     this.validation = p.validation ?? this.validation
     const share = p.steps > 0 ? p.step / p.steps : 1
-    if (live(this.out)) return this.overwrite(p, share)
+    if (this.live) return this.overwrite(p, share)
     if (share < (share < 1 ? this.shown + 1 : this.shown) / MOST_LINES) return
     this.shown = Math.floor(share * MOST_LINES + 1e-9) + Number(share === 1)
     this.out.write(`${this.title}epoch ${p.epoch}/${p.epochs}  ${this.measured(p).join('  ')}\n`)
@@ -93,7 +96,7 @@ export class ProgressLine {
 
   /** Leaves the last state on the screen and goes to the next line, or takes the line away. */
   end(keep = true): void {
-    if (live(this.out) && this.shown) this.out.write(keep ? '\n' : '\r\x1b[2K')
+    if (this.live && this.shown) this.out.write(keep ? '\n' : '\r\x1b[2K')
     this.shown = 0
   }
 
