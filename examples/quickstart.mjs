@@ -2,7 +2,8 @@
 import { RNN } from 'bptt'
 
 const x = Array.from({ length: 300 }, (_, b) =>
-  Float32Array.from({ length: 20 + (b % 7) }, (_, i) => (i > 0 ? Math.sin(b * i) : b % 2 ? 1 : -1)))
+  Float32Array.from({ length: 20 + (b % 7) }, (_, i) => (i > 0 ? Math.sin(b * i) : b % 2 ? 1 : -1)),
+)
 const y = x.map((readings) => (readings[0] > 0 ? 'up' : 'down'))
 
 const model = new RNN({ input: 1, state: 16, output: ['down', 'up'], numerics: 'portable' })

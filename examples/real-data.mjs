@@ -8,22 +8,31 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { duration, paint, ProgressLine } from '#lib/cli/screen.js'
+import { duration, ProgressLine, paint } from '#lib/cli/screen.js'
 
-const { values, positionals } = parseArgs({ options: { seed: { type: 'string' }, seeds: { type: 'string' }, share: { type: 'string' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { seed: { type: 'string' }, seeds: { type: 'string' }, share: { type: 'string' } },
+  allowPositionals: true,
+})
 const root = positionals[0] ?? process.env.BPTT_DATA ?? fileURLToPath(new URL('../../shared/data', import.meta.url))
 const seeds = (values.seed ?? values.seeds ?? '0,1,2').split(',').map(Number)
 const share = Number(values.share ?? 1)
-if (!seeds.every(Number.isSafeInteger) || !(share > 0 && share <= 1)) leave('--seeds takes whole numbers, as in 0,1,2; --share a number above 0 and up to 1.')
+if (!seeds.every(Number.isSafeInteger) || !(share > 0 && share <= 1))
+  leave('--seeds takes whole numbers, as in 0,1,2; --share a number above 0 and up to 1.')
 
 /** The folder of a data set; ends the program with code 2 where it is not there. */
 export function folder(name) {
   const path = join(root, name)
-  if (!existsSync(path)) leave(`No data in ${path}.\nSay where they are: node ${process.argv[1]} FOLDER, or BPTT_DATA=FOLDER; FOLDER holds ${name}/.`)
+  if (!existsSync(path))
+    leave(`No data in ${path}.\nSay where they are: node ${process.argv[1]} FOLDER, or BPTT_DATA=FOLDER; FOLDER holds ${name}/.`)
   return path
 }
 
-export const lines = (...path) => readFileSync(join(...path), 'utf8').split('\n').map((line) => line.trim()).filter(Boolean)
+export const lines = (...path) =>
+  readFileSync(join(...path), 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
 
 /** The k-th of a list of distinct things is for testing if k mod 5 = 4. */
 export const isTest = (k) => k % 5 === 4
@@ -53,7 +62,9 @@ export async function everySeed({ title, metric, torch, naive }, run) {
     line.end(false)
     const { figure, more } = typeof result === 'number' ? { figure: result } : result
     figures.push(figure)
-    console.log(`  seed ${seed}  ${metric} ${figure.toFixed(3)}  ${dim([more, duration((performance.now() - started) / 1000)].filter(Boolean).join(', '))}`)
+    console.log(
+      `  seed ${seed}  ${metric} ${figure.toFixed(3)}  ${dim([more, duration((performance.now() - started) / 1000)].filter(Boolean).join(', '))}`,
+    )
   }
   const mean = figures.reduce((a, b) => a + b) / figures.length
   const sd = Math.sqrt(figures.reduce((sum, f) => sum + (f - mean) ** 2, 0) / Math.max(1, figures.length - 1))

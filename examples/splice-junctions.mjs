@@ -25,7 +25,12 @@ const test = { x: [], y: [] }
 })
 
 await everySeed(
-  { title: `splice-junctions: ${train.x.length} to learn from, ${test.x.length} to test`, metric: 'accuracy', torch: '0.570 ± 0.025 (0.946 ± 0.015 with an orthogonal W)', naive: 'always N: 0.551' },
+  {
+    title: `splice-junctions: ${train.x.length} to learn from, ${test.x.length} to test`,
+    metric: 'accuracy',
+    torch: '0.570 ± 0.025 (0.946 ± 0.015 with an orthogonal W)',
+    naive: 'always N: 0.551',
+  },
   async (seed, onProgress) => {
     const model = new RNN({ input: 4, state: 64, output: ['EI', 'IE', 'N'], seed })
     await model.train(sample(train), { epochs: 40, batchSize: 32, optimizer: { adam: { lr: 0.002 } }, clipNorm: 1, seed, onProgress })

@@ -33,10 +33,23 @@ function write(model, start, length, random) {
 
 let last
 await everySeed(
-  { title: `tinyshakespeare: ${32 * train.x[0].length} characters to learn from, ${32 * validation.x[0].length} to test`, metric: 'nats per character', torch: '2.092 ± 0.001', naive: 'pairs of characters: 2.486' },
+  {
+    title: `tinyshakespeare: ${32 * train.x[0].length} characters to learn from, ${32 * validation.x[0].length} to test`,
+    metric: 'nats per character',
+    torch: '2.092 ± 0.001',
+    naive: 'pairs of characters: 2.486',
+  },
   async (seed, onProgress) => {
     last = new RNN({ input: chars, state: 128, output: chars, readout: 'all', seed })
-    await last.train(train, { epochs: 1, batchSize: 32, optimizer: { adam: { lr: 0.003 } }, clipNorm: 5, bptt: { window: 64 }, seed, onProgress })
+    await last.train(train, {
+      epochs: 1,
+      batchSize: 32,
+      optimizer: { adam: { lr: 0.003 } },
+      clipNorm: 5,
+      bptt: { window: 64 },
+      seed,
+      onProgress,
+    })
     return (await last.evaluate(validation)).loss
   },
 )

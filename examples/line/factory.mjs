@@ -37,7 +37,9 @@ export function shifts(count, seed) {
   const x = []
   const y = []
   for (let n = 0; n < count; n++) {
-    const shift = Array.from({ length: between(random, STEPS) }, () => Float32Array.from({ length: readings }, () => NOISE * normal(random)))
+    const shift = Array.from({ length: between(random, STEPS) }, () =>
+      Float32Array.from({ length: readings }, () => NOISE * normal(random)),
+    )
     const failing = random() < NONE ? -1 : Math.floor(random() * machines.length)
     if (failing >= 0) {
       const start = shift.length - between(random, LEAD[failing])

@@ -1,6 +1,6 @@
 /* What line.mjs shows. Every figure is measured in the run that prints it; bars, colours and the progress line are the command line's own. */
 import { statSync } from 'node:fs'
-import { backend, bar, duration, paint, percent, plural, ProgressLine, size, whole } from '#lib/cli/screen.js'
+import { backend, bar, duration, ProgressLine, paint, percent, plural, size, whole } from '#lib/cli/screen.js'
 import { answers, ceiling, machines, readings, STEPS, SYMPTOM } from './factory.mjs'
 
 const started = performance.now()

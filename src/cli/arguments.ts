@@ -29,14 +29,35 @@ export class UsageError extends BpttError {}
 
 /** What people type who know other programs, in our flags. */
 const FOREIGN: Readonly<Record<string, string>> = {
-  hidden: 'state', 'hidden-size': 'state', units: 'state', size: 'state', layers: 'state', 'learning-rate': 'lr', eta: 'lr', batch: 'batch-size', batchsize: 'batch-size',
-  iterations: 'epochs', output: 'out', model: 'out', 'validation-split': 'validation', 'early-stopping': 'patience', clip: 'clip-norm', task: 'head', activation: 'nonlinearity',
-  device: 'backend', maxlen: 'max-length', bptt: 'window', verbose: 'json',
+  hidden: 'state',
+  'hidden-size': 'state',
+  units: 'state',
+  size: 'state',
+  layers: 'state',
+  'learning-rate': 'lr',
+  eta: 'lr',
+  batch: 'batch-size',
+  batchsize: 'batch-size',
+  iterations: 'epochs',
+  output: 'out',
+  model: 'out',
+  'validation-split': 'validation',
+  'early-stopping': 'patience',
+  clip: 'clip-norm',
+  task: 'head',
+  activation: 'nonlinearity',
+  device: 'backend',
+  maxlen: 'max-length',
+  bptt: 'window',
+  verbose: 'json',
 }
 
 export function parse(args: readonly string[], flags: Flags, positionals: readonly string[]): Arguments {
   const options = Object.fromEntries(
-    Object.entries(flags).map(([name, { takes, short }]) => [name, { type: takes ? ('string' as const) : ('boolean' as const), ...(short ? { short } : {}) }]),
+    Object.entries(flags).map(([name, { takes, short }]) => [
+      name,
+      { type: takes ? ('string' as const) : ('boolean' as const), ...(short ? { short } : {}) },
+    ]),
   )
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true })
   const values = new Map<string, string | true>()
@@ -46,16 +67,23 @@ export function parse(args: readonly string[], flags: Flags, positionals: readon
     if (token.kind !== 'option') continue
     const flag = Object.hasOwn(flags, token.name) ? flags[token.name]! : undefined
     if (!flag) throw unknown(token.rawName, token.name, flags)
-    if (!flag.takes && token.value !== undefined) throw new UsageError('ERR_INVALID_ARG', 'takes no value', { at: `--${token.name}`, received: show(token.value) })
+    if (!flag.takes && token.value !== undefined)
+      throw new UsageError('ERR_INVALID_ARG', 'takes no value', { at: `--${token.name}`, received: show(token.value) })
     if (flag.takes && (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))))
       throw new UsageError('ERR_INVALID_ARG', 'needs a value', { at: `--${token.name}`, expected: flag.takes })
     values.set(token.name, token.value ?? true)
   }
   if (!values.has('help')) {
     if (given.length < positionals.length)
-      throw new UsageError('ERR_INVALID_ARG', 'is missing', { at: positionals[given.length]!, hint: 'Add --help to the command to see how it is used.' })
+      throw new UsageError('ERR_INVALID_ARG', 'is missing', {
+        at: positionals[given.length]!,
+        hint: 'Add --help to the command to see how it is used.',
+      })
     if (given.length > positionals.length)
-      throw new UsageError('ERR_INVALID_ARG', 'is one argument too many', { at: show(given[positionals.length]), hint: 'Put a name with blanks in quotes.' })
+      throw new UsageError('ERR_INVALID_ARG', 'is one argument too many', {
+        at: show(given[positionals.length]),
+        hint: 'Put a name with blanks in quotes.',
+      })
   }
   return { positionals: given, values }
 }
@@ -67,7 +95,9 @@ function unknown(raw: string, name: string, flags: Flags): UsageError {
   return new UsageError('ERR_UNKNOWN_OPTION', 'there is no such option', {
     at: raw,
     expected: meant ? undefined : names.map((n) => `--${n}`).join(', '),
-    hint: meant && (meant === foreign ? `Here it is --${meant}${flags[meant]!.takes ? ` ${flags[meant]!.takes}` : ''}.` : `Did you mean --${meant}?`),
+    hint:
+      meant &&
+      (meant === foreign ? `Here it is --${meant}${flags[meant]!.takes ? ` ${flags[meant]!.takes}` : ''}.` : `Did you mean --${meant}?`),
   })
 }
 
@@ -89,12 +119,18 @@ export function placed(flags: Flags, { values }: Arguments): { config: object; o
 export function inFlags(error: unknown, flags: Flags): unknown {
   if (!(error instanceof BpttError) || !error.at) return error
   const { at } = error
-  const found = Object.entries(flags).find(([, { place }]) => place && (at === place || at.startsWith(`${place}.`) || at.startsWith(`${place}[`) || place.startsWith(`${at}.`)))
+  const found = Object.entries(flags).find(
+    ([, { place }]) => place && (at === place || at.startsWith(`${place}.`) || at.startsWith(`${place}[`) || place.startsWith(`${at}.`)),
+  )
   return found ? reworded(UsageError, error, { at: `--${found[0]}` }) : error
 }
 
 /** The same error with another place. */
-export function reworded(kind: typeof BpttError, { code, summary, expected, received, hint }: BpttError, place: Pick<ErrorDetails, 'at' | 'file' | 'line'>): BpttError {
+export function reworded(
+  kind: typeof BpttError,
+  { code, summary, expected, received, hint }: BpttError,
+  place: Pick<ErrorDetails, 'at' | 'file' | 'line'>,
+): BpttError {
   return new kind(code, summary, { expected, received, hint, ...place })
 }
 
@@ -108,7 +144,11 @@ export function numeric(text: string, flag: string): number {
 export function word<T extends string>({ values }: Arguments, flag: string, words: readonly T[]): T | undefined {
   const text = values.get(flag)
   if (text === undefined || words.includes(text as T)) return text as T | undefined
-  throw new UsageError('ERR_INVALID_ARG', 'cannot be used', { at: `--${flag}`, expected: `one of ${words.join(', ')}`, received: show(text) })
+  throw new UsageError('ERR_INVALID_ARG', 'cannot be used', {
+    at: `--${flag}`,
+    expected: `one of ${words.join(', ')}`,
+    received: show(text),
+  })
 }
 
 /** The flags as lines of a help text. */

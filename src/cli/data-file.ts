@@ -35,7 +35,8 @@ export function readData(path: string, format: Format | undefined, need: 'x and 
     if (text.trim() === '') continue
     format ??= text.trimStart().startsWith('{') ? 'jsonl' : 'text'
     const row = format === 'jsonl' ? jsonRow(text, line, file) : textRow(text, line, file, need)
-    if (need === 'x and y' && row.y === undefined) throw bad(file, line, 'has no answer to learn from', { at: 'y', hint: 'Every line is {"x": …, "y": …}.' })
+    if (need === 'x and y' && row.y === undefined)
+      throw bad(file, line, 'has no answer to learn from', { at: 'y', hint: 'Every line is {"x": …, "y": …}.' })
     rows.push(row)
   }
   if (rows.length === 0) throw new BpttError('ERR_EMPTY', 'has no sequences', { file })
@@ -84,13 +85,19 @@ function jsonRow(text: string, line: number, file: string): Row {
   } catch {
     throw bad(file, line, 'is not JSON', { received: show(text), hint: 'Every line is one object: {"x": …, "y": …}.' })
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw bad(file, line, 'is not an object', { expected: '{"x": …, "y": …}', received: show(value) })
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw bad(file, line, 'is not an object', { expected: '{"x": …, "y": …}', received: show(value) })
   const { x, y } = value as { x?: unknown; y?: unknown }
   return { x: sequence(x, line, file), y: y ?? undefined, line }
 }
 
 function sequence(x: unknown, line: number, file: string): Sequence {
-  const wrong = (at: string, expected: string, value: unknown) => bad(file, line, value === undefined ? 'is missing' : 'cannot be used', { at, expected, received: value === undefined ? undefined : show(value) })
+  const wrong = (at: string, expected: string, value: unknown) =>
+    bad(file, line, value === undefined ? 'is missing' : 'cannot be used', {
+      at,
+      expected,
+      received: value === undefined ? undefined : show(value),
+    })
   if (typeof x === 'string') return x
   if (!Array.isArray(x)) throw wrong('x', 'a text, a list of numbers, or a list of lists of numbers', x)
   const number = (value: unknown, at: string) => {
@@ -102,12 +109,18 @@ function sequence(x: unknown, line: number, file: string): Sequence {
   const width = x[0].length
   return x.map((step: unknown, i) => {
     if (!Array.isArray(step)) throw wrong(`x[${i}]`, `a list of ${width} numbers, as at the first step`, step)
-    if (step.length !== width || width === 0) throw wrong(`x[${i}]`, width ? `${width} numbers, as at the first step` : 'at least one number', step)
+    if (step.length !== width || width === 0)
+      throw wrong(`x[${i}]`, width ? `${width} numbers, as at the first step` : 'at least one number', step)
     return step.map((value, j) => number(value, `x[${i}][${j}]`))
   })
 }
 
-export function bad(file: string, line: number, summary: string, details: { at?: string; expected?: string; received?: string; hint?: string } = {}): BpttError {
+export function bad(
+  file: string,
+  line: number,
+  summary: string,
+  details: { at?: string; expected?: string; received?: string; hint?: string } = {},
+): BpttError {
   return new BpttError('ERR_DATA', summary, { ...details, file, line })
 }
 

@@ -1,6 +1,6 @@
 /* `bptt predict MODEL FILE`: the answer to every sequence of a file, one a line; and how good the answers are, where the file has them. */
 import { type AnyRNN, RNN } from '../rnn.js'
-import type { Input, Output, Prediction, Readout } from '../types.js'
+import type { Output, Prediction, Readout } from '../types.js'
 import { type Arguments, type Flags, flagLines, word } from './arguments.js'
 import { type DataFile, FORMATS, inFile, readData } from './data-file.js'
 import { paint, scores } from './screen.js'
@@ -56,26 +56,41 @@ async function score(model: AnyRNN, file: DataFile): Promise<void> {
   process.stderr.write(`${paint(process.stderr).dim(scores(await model.evaluate(dataOf(file, model))))}\n`)
 }
 
-const words = (answer: Answer): string => (Array.isArray(answer) ? answer.map((step) => parts(step)[0]).join(' ') : parts(answer).join('\t'))
+const words = (answer: Answer): string =>
+  Array.isArray(answer) ? answer.map((step) => parts(step)[0]).join(' ') : parts(answer).join('\t')
 
 /** What a line says of one answer, the most important first. */
 function parts(step: Step): string[] {
-  if (step.kind === 'softmax') return [String(step.label), step.probability.toFixed(4)]
+  if (step.kind === 'softmax') return [onOneLine(String(step.label)), step.probability.toFixed(4)]
   if (step.kind === 'linear') return [Array.from(step.values, float32).join(',')]
-  return [step.probabilities.length === 1 ? String(step.probabilities[0]! >= 0.5) : step.labels.join(',') || '-', Array.from(step.probabilities, (p) => p.toFixed(4)).join(',')]
+  return [
+    step.probabilities.length === 1
+      ? String(step.probabilities[0]! >= 0.5)
+      : step.labels.map((label) => onOneLine(String(label))).join(',') || '-',
+    Array.from(step.probabilities, (p) => p.toFixed(4)).join(','),
+  ]
 }
+
+/** As in JSON: what would break a line or a column is escaped. */
+const onOneLine = (label: string) => label.replace(/[\n\r\t]/g, (c) => JSON.stringify(c).slice(1, -1))
 
 /** The shortest decimal that is this float32. */
 function float32(x: number): string {
-  for (let digits = 6; digits < 9; digits++) if (Math.fround(Number(x.toPrecision(digits))) === x) return String(Number(x.toPrecision(digits)))
+  for (let digits = 6; digits < 9; digits++)
+    if (Math.fround(Number(x.toPrecision(digits))) === x) return String(Number(x.toPrecision(digits)))
   return String(Number(x.toPrecision(9)))
 }
 
 function plain(answer: Answer, model: AnyRNN): unknown {
   if (Array.isArray(answer)) return answer.map((step) => plain(step, model))
   if (answer.kind === 'linear') return answer.values.length === 1 ? { value: answer.value } : { values: [...answer.values] }
-  if (answer.kind === 'softmax') return { label: answer.label, probability: answer.probability, probabilities: byLabel(model, answer.probabilities) }
-  return { yes: answer.probabilities.length === 1 ? answer.probabilities[0]! >= 0.5 : answer.labels, probabilities: byLabel(model, answer.probabilities) }
+  if (answer.kind === 'softmax')
+    return { label: answer.label, probability: answer.probability, probabilities: byLabel(model, answer.probabilities) }
+  return {
+    yes: answer.probabilities.length === 1 ? answer.probabilities[0]! >= 0.5 : answer.labels,
+    probabilities: byLabel(model, answer.probabilities),
+  }
 }
 
-const byLabel = ({ labels }: AnyRNN, probabilities: Float32Array) => (typeof labels[0] === 'string' ? Object.fromEntries(labels.map((label, i) => [label, probabilities[i]])) : [...probabilities])
+const byLabel = ({ labels }: AnyRNN, probabilities: Float32Array) =>
+  typeof labels[0] === 'string' ? Object.fromEntries(labels.map((label, i) => [label, probabilities[i]])) : [...probabilities]

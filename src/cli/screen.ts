@@ -32,7 +32,8 @@ export const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 export const whole = (n: number) => Math.round(n).toLocaleString('en-US')
 export const plural = (n: number, what: string) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`
 /** Three significant digits, and never an exponent for everyday sizes. */
-export const number = (x: number) => (x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e6) ? x.toExponential(2) : String(Number(x.toPrecision(3))))
+export const number = (x: number) =>
+  x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e6) ? x.toExponential(2) : String(Number(x.toPrecision(3)))
 
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?'
@@ -59,7 +60,19 @@ export function metrics(of: Record<string, Metric>): string {
 export const scores = ({ loss, metrics: of }: Scores) => `loss ${loss.toFixed(4)}  ${metrics(of)}`
 
 /** `native avx512, fma, 2 threads`, and why it is not a better one. */
-export function backend({ name, isa, arithmetic, threads, why }: { name: string; isa: string; arithmetic: string; threads: number; why: { candidate: string; refused: string }[] }): string {
+export function backend({
+  name,
+  isa,
+  arithmetic,
+  threads,
+  why,
+}: {
+  name: string
+  isa: string
+  arithmetic: string
+  threads: number
+  why: { candidate: string; refused: string }[]
+}): string {
   const passed = why.map(({ candidate, refused }) => `not ${candidate}: ${refused}`).join('; ') || 'the first choice'
   return `${name}${isa && isa !== name ? ` ${isa}` : ''}, ${arithmetic}, ${plural(threads, 'thread')} (${passed})`
 }
@@ -102,19 +115,31 @@ export class ProgressLine {
 
   private measured({ loss, metrics: of, sequencesPerSecond }: Progress): string[] {
     const { validation } = this
-    return [`loss ${loss.toFixed(4)}`, metrics(of), validation ? `validation ${scores(validation)}` : '', `${whole(sequencesPerSecond)} sequences/s`].filter(Boolean)
+    return [
+      `loss ${loss.toFixed(4)}`,
+      metrics(of),
+      validation ? `validation ${scores(validation)}` : '',
+      `${whole(sequencesPerSecond)} sequences/s`,
+    ].filter(Boolean)
   }
 
   private overwrite(p: Progress, share: number): void {
     const of = this.validation ?? p // what a user wants to watch
     const before = `${this.title}epoch ${String(p.epoch).padStart(String(p.epochs).length)}/${p.epochs} `
     const short = Object.entries(of.metrics).map(([name, { value }]) => `${name} ${valueOf(name, value)}`)
-    const after = [`loss ${of.loss.toFixed(3)}`, ...short, `${whole(p.sequencesPerSecond)} seq/s`, share < 1 ? `${duration(p.etaSeconds)} left` : 'done']
+    const after = [
+      `loss ${of.loss.toFixed(3)}`,
+      ...short,
+      `${whole(p.sequencesPerSecond)} seq/s`,
+      share < 1 ? `${duration(p.etaSeconds)} left` : 'done',
+    ]
     const columns = this.out.columns ?? 80
     const room = () => columns - before.length - after.join('  ').length - 4
     while (room() < 8 && after.length > 1) after.splice(after.length > 3 ? -2 : -1, 1) // a narrow terminal: speed goes first
     const width = Math.max(4, Math.min(24, room()))
-    this.out.write(`\r\x1b[2K${before}${this.paint.dim('▕')}${this.paint.cyan(bar(share, width))}${this.paint.dim('▏')} ${after.join('  ')}`)
+    this.out.write(
+      `\r\x1b[2K${before}${this.paint.dim('▕')}${this.paint.cyan(bar(share, width))}${this.paint.dim('▏')} ${after.join('  ')}`,
+    )
     this.shown++
   }
 }

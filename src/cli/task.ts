@@ -3,8 +3,8 @@
  * from its first y; every other row must agree, and the first that does not is an error with its line.
  */
 import { BpttError, show } from '../errors.js'
-import { text } from '../sequences/text.js'
 import type { AnyRNN } from '../rnn.js'
+import { text } from '../sequences/text.js'
 import type { Config, Data, Input, Output, Readout } from '../types.js'
 import { bad, type DataFile, type Row, type Sequence } from './data-file.js'
 
@@ -23,11 +23,19 @@ export type Task = Pick<Config, 'input' | 'output' | 'missing'> & { readonly rea
 
 /** @throws ERR_DATA at the first row that is of another kind than the first one */
 export function taskOf(data: DataFile, { head, readout = Array.isArray(data.rows[0]!.y) ? 'all' : 'last', tokens }: Request): Task {
-  return { input: inputOf(data, tokens), output: outputOf(data, readout, head), readout, ...(hasGaps(data) ? { missing: 'mask' as const } : {}) }
+  return {
+    input: inputOf(data, tokens),
+    output: outputOf(data, readout, head),
+    readout,
+    ...(hasGaps(data) ? { missing: 'mask' as const } : {}),
+  }
 }
 
 /** The rows as the API takes them. */
-export function dataOf({ rows }: DataFile, { labels, config: { readout } }: Pick<AnyRNN, 'labels' | 'config'>): Data<Input, Output, Readout> {
+export function dataOf(
+  { rows }: DataFile,
+  { labels, config: { readout } }: Pick<AnyRNN, 'labels' | 'config'>,
+): Data<Input, Output, Readout> {
   const labelled = typeof labels[0] === 'string'
   const one = (y: unknown) => (labelled && typeof y === 'number' ? String(y) : Array.isArray(y) ? y.map(Number) : y)
   const y = rows.map((row) => (readout === 'all' && Array.isArray(row.y) ? row.y.map(one) : one(row.y)))
@@ -37,19 +45,23 @@ export function dataOf({ rows }: DataFile, { labels, config: { readout } }: Pick
 export const sequences = (rows: readonly Row[]): Sequence[] => rows.map(({ x }) => x)
 
 function inputOf({ rows, file }: DataFile, tokens: number | undefined): Input {
-  const kindOf = ({ x }: Row) => (x.length === 0 ? '' : typeof x === 'string' ? 'a text' : Array.isArray(x[0]) ? `${x[0].length} numbers a step` : 'one number a step')
+  const kindOf = ({ x }: Row) =>
+    x.length === 0 ? '' : typeof x === 'string' ? 'a text' : Array.isArray(x[0]) ? `${x[0].length} numbers a step` : 'one number a step'
   const first = rows.find(kindOf)
   if (!first) throw new BpttError('ERR_EMPTY', 'has only empty sequences', { file })
   const kind = kindOf(first)
   for (const row of rows)
-    if (kindOf(row) && kindOf(row) !== kind) throw bad(file, row.line, 'is of another kind', { at: 'x', expected: `${kind}, as in line ${first.line}`, received: kindOf(row) })
-  if (tokens !== undefined && kind !== 'one number a step') throw bad(file, first.line, 'has no tokens', { at: 'x', expected: 'one number a step', received: kind, hint: 'Leave --tokens out.' })
+    if (kindOf(row) && kindOf(row) !== kind)
+      throw bad(file, row.line, 'is of another kind', { at: 'x', expected: `${kind}, as in line ${first.line}`, received: kindOf(row) })
+  if (tokens !== undefined && kind !== 'one number a step')
+    throw bad(file, first.line, 'has no tokens', { at: 'x', expected: 'one number a step', received: kind, hint: 'Leave --tokens out.' })
   if (typeof first.x === 'string') return text.chars(rows.map(({ x }) => x).join(''))
   if (tokens !== undefined) return { tokens }
   return Array.isArray(first.x[0]) ? first.x[0].length : 1
 }
 
-const hasGaps = ({ rows }: DataFile) => rows.some(({ x }) => typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step))))
+const hasGaps = ({ rows }: DataFile) =>
+  rows.some(({ x }) => typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step))))
 
 /** One answer, or the answer of one step. */
 interface Answer {
@@ -78,26 +90,60 @@ function kindOf(value: unknown): string | undefined {
   return undefined
 }
 
-function outputOf(data: DataFile, readout: Readout, head: HeadName | undefined): Output {
-  const { file, rows } = data
+interface Survey {
+  readonly first: Answer
+  /** Of the first answer, and so of all. */
+  readonly kind: string
+  readonly distinct: ReadonlySet<unknown>
+}
+
+function survey(data: DataFile, readout: Readout): Survey {
+  const { file } = data
+  const distinct = new Set<unknown>()
   let first: (Answer & { kind: string }) | undefined
-  const labels = new Set<string | number>()
   for (const answer of answers(data, readout)) {
     const { value, at, line } = answer
     const kind = kindOf(value)
-    if (!kind) throw bad(file, line, 'cannot be learnt', { at, expected: 'a label, a number, true or false, or a list of numbers', received: show(value) })
+    const received = show(value)
+    if (!kind)
+      throw bad(file, line, 'cannot be learnt', { at, expected: 'a label, a number, true or false, or a list of numbers', received })
     first ??= { ...answer, kind }
-    if (kind !== first.kind) throw bad(file, line, 'is of another kind', { at, expected: `${first.kind}, as in line ${first.line}`, received: show(value) })
-    if (typeof value === 'string' || typeof value === 'number') labels.add(value)
+    if (kind !== first.kind)
+      throw bad(file, line, 'is of another kind', { at, expected: `${first.kind}, as in line ${first.line}`, received })
+    distinct.add(value)
   }
   if (!first) throw new BpttError('ERR_EMPTY', 'has no answer that counts', { file })
-  const { kind, value, line } = first
-  const width = Array.isArray(value) ? value.length : 1
-  const chosen = head ?? (kind === 'a label' ? 'softmax' : kind.endsWith('true or false') ? 'sigmoid' : 'linear')
-  const fits = { softmax: kind === 'a label' || kind === 'a number', sigmoid: kind !== 'a label', linear: kind.startsWith('a number') || kind.endsWith('numbers') }[chosen]
-  if (!fits) throw bad(file, line, `does not suit --head ${chosen}`, { at: 'y', received: show(value), hint: 'softmax: labels; sigmoid: true and false; linear: numbers.' })
-  if (chosen !== 'softmax') return chosen === 'sigmoid' ? { sigmoid: width } : { linear: width }
-  if (labels.size < 2) throw bad(file, line, 'is the only label of the file', { at: 'y', received: show(value), hint: 'There must be at least two to tell apart.' })
-  if (readout === 'all' && typeof rows[0]!.y === 'string') return text.chars([...labels].join(''))
-  return [...labels].sort((a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : a < b ? -1 : 1)).map(String)
+  return { first, kind: first.kind, distinct }
+}
+
+/** Which kinds of answers a head can learn; the first head is the one for a kind where none is asked for. */
+const LEARNS: Readonly<Record<HeadName, (kind: string) => boolean>> = {
+  linear: (kind) => kind.includes('number'),
+  softmax: (kind) => kind === 'a label' || kind === 'a number',
+  sigmoid: (kind) => kind !== 'a label',
+}
+
+function outputOf(data: DataFile, readout: Readout, asked: HeadName | undefined): Output {
+  const { first, kind, distinct } = survey(data, readout)
+  const received = show(first.value)
+  const head = asked ?? (Object.keys(LEARNS) as HeadName[]).find((name) => LEARNS[name](kind))!
+  const width = Array.isArray(first.value) ? first.value.length : 1
+  if (!LEARNS[head](kind))
+    throw bad(data.file, first.line, `does not suit --head ${head}`, {
+      at: first.at,
+      received,
+      hint: 'softmax: labels; sigmoid: true and false; linear: numbers.',
+    })
+  if (head === 'linear') return { linear: width }
+  if (head === 'sigmoid') return { sigmoid: width }
+  if (distinct.size < 2)
+    throw bad(data.file, first.line, 'is the only label of the file', { at: first.at, received, hint: 'At least two can be told apart.' })
+  if (readout === 'all' && typeof data.rows[0]!.y === 'string') return text.chars([...distinct].join(''))
+  return labelsOf([...distinct])
+}
+
+/** Numbers in their order, texts in that of their code units. */
+const labelsOf = (distinct: unknown[]) => {
+  const numbers = distinct.filter((value) => typeof value === 'number')
+  return numbers.length ? numbers.sort((a, b) => a - b).map(String) : (distinct as string[]).sort()
 }

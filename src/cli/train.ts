@@ -7,19 +7,33 @@ import { type AnyRNN, RNN } from '../rnn.js'
 import type { Progress } from '../types.js'
 import { type Arguments, type Flags, flagLines, numeric, placed, UsageError, word } from './arguments.js'
 import { FORMATS, inFile, readData } from './data-file.js'
-import { backend, paint, plural, ProgressLine, scores, size } from './screen.js'
+import { backend, ProgressLine, paint, plural, scores, size } from './screen.js'
 import { dataOf, HEADS, taskOf } from './task.js'
 
 const list = (text: string, flag: string) => (text.includes(',') ? text.split(',').map((n) => numeric(n, flag)) : numeric(text, flag))
 
 export const flags = {
-  out: { takes: 'FILE', short: 'o', help: 'where to save the model (default: the name of the data file,\nas .safetensors, in this folder)' },
+  out: {
+    takes: 'FILE',
+    short: 'o',
+    help: 'where to save the model (default: the name of the data file,\nas .safetensors, in this folder)',
+  },
   state: { takes: 'N[,N…]', place: 'config.state', read: list, help: 'units of the state; a list for stacked layers (default 64)' },
   epochs: { takes: 'N', place: 'options.epochs', read: numeric, help: 'times through the data (default 10)' },
   lr: { takes: 'X', place: 'options.optimizer.adam.lr', read: numeric, help: 'learning rate of Adam (default 0.001)' },
   'batch-size': { takes: 'N', place: 'options.batchSize', read: numeric, help: 'sequences an update (default 32)' },
-  validation: { takes: 'X', place: 'options.validation', read: numeric, help: 'share of the sequences kept to measure with (default none)' },
-  patience: { takes: 'N', place: 'options.earlyStopping.patience', read: numeric, help: 'stop after N epochs without progress on the validation\nsequences, and keep the best (needs --validation)' },
+  validation: {
+    takes: 'X',
+    place: 'options.validation',
+    read: numeric,
+    help: 'share of the sequences kept to measure with (default none)',
+  },
+  patience: {
+    takes: 'N',
+    place: 'options.earlyStopping.patience',
+    read: numeric,
+    help: 'stop after N epochs without progress on the validation\nsequences, and keep the best (needs --validation)',
+  },
   'clip-norm': { takes: 'X', place: 'options.clipNorm', read: numeric, help: 'bound of the gradient norm (default 5)' },
   window: { takes: 'N', place: 'options.bptt.window', read: numeric, help: 'truncated backpropagation: an update every N steps' },
   'max-length': { takes: 'N', place: 'options.maxLength', read: numeric, help: 'cut longer sequences to their last N steps' },
@@ -27,7 +41,7 @@ export const flags = {
   nonlinearity: { takes: 'NAME', place: 'config.nonlinearity', help: `${NONLINEARITIES.join(', ')} (default tanh)` },
   init: { takes: 'NAME', place: 'config.init', help: `${INITS.join(', ')} (default orthogonal)` },
   head: { takes: 'NAME', help: 'softmax, sigmoid or linear (default: by the kind of y)' },
-  readout: { takes: 'NAME', help: "last: an answer a sequence; all: one a step\n(default: all where y is a list, else last)" },
+  readout: { takes: 'NAME', help: 'last: an answer a sequence; all: one a step\n(default: all where y is a list, else last)' },
   tokens: { takes: 'N', help: 'the numbers of x are tokens from 0 to N - 1' },
   format: { takes: 'NAME', help: 'jsonl or text (default: seen from the first line)' },
   backend: { takes: 'NAME', place: 'config.backend', help: `${BACKENDS.join(', ')} (default auto)` },
@@ -69,7 +83,8 @@ export async function run(args: Arguments): Promise<number> {
   const { bold, dim } = paint()
   const out = outFile(args, path)
   const { config, options } = placed(flags, args)
-  if (args.values.has('patience') && !args.values.has('validation')) throw new UsageError('ERR_INVALID_ARG', 'needs --validation, whose loss it watches', { at: '--patience' })
+  if (args.values.has('patience') && !args.values.has('validation'))
+    throw new UsageError('ERR_INVALID_ARG', 'needs --validation, whose loss it watches', { at: '--patience' })
   const tokens = args.values.has('tokens') ? numeric(args.values.get('tokens') as string, '--tokens') : undefined
   const request = { head: word(args, 'head', HEADS), readout: word(args, 'readout', READOUTS), tokens }
 
@@ -109,22 +124,28 @@ export async function run(args: Arguments): Promise<number> {
 /** The file to save to; that it cannot be written shows before the training, not after. */
 function outFile({ values }: Arguments, path: string): string {
   const given = values.get('out') as string | undefined
-  if (given === undefined && path === '-') throw new UsageError('ERR_INVALID_ARG', 'is needed with standard input', { at: '--out', expected: 'FILE' })
+  if (given === undefined && path === '-')
+    throw new UsageError('ERR_INVALID_ARG', 'is needed with standard input', { at: '--out', expected: 'FILE' })
   const out = given ?? `${basename(path, extname(path))}.safetensors`
   try {
     accessSync(dirname(out), constants.W_OK)
   } catch (error) {
     throw new BpttError('ERR_IO', 'cannot be written', { file: out, received: (error as Error).message, cause: error })
   }
-  if (statSync(out, { throwIfNoEntry: false })?.isDirectory()) throw new BpttError('ERR_IO', 'is a folder', { file: out, hint: 'Give the name of a file.' })
+  if (statSync(out, { throwIfNoEntry: false })?.isDirectory())
+    throw new BpttError('ERR_IO', 'is a folder', { file: out, hint: 'Give the name of a file.' })
   return out
 }
 
-/** `characters (30) → state of 64 → label of 18, one a sequence`. */
+/** `57 characters → state of 64 → one of 4 labels for every sequence`. */
 function description({ config: { input, state, output, readout }, labels }: AnyRNN): string {
-  const from = typeof input === 'number' ? plural(input, 'number') + ' a step' : 'tokens' in input ? plural(input.tokens, 'token') : plural(input.labels.length, 'character')
-  const head = typeof output === 'object' && 'linear' in output ? 'number' : typeof output === 'object' && 'sigmoid' in output ? 'yes or no' : 'label'
-  const to = head === 'label' ? `one of ${plural(labels.length, 'label')}` : labels.length === 1 ? `a ${head}` : `${labels.length} times a ${head}`
+  let from = ''
+  if (typeof input === 'number') from = `${plural(input, 'number')} a step`
+  else from = 'tokens' in input ? plural(input.tokens, 'token') : plural(input.labels.length, 'character')
+  const headed = typeof output === 'object' ? output : {}
+  let to = `one of ${plural(labels.length, 'label')}`
+  if ('linear' in headed) to = plural(labels.length, 'number')
+  if ('sigmoid' in headed) to = labels.length === 1 ? 'yes or no' : `${labels.length} times yes or no`
   return `${from} → state of ${[state].flat().join(', ')} → ${to} for every ${readout === 'all' ? 'step' : 'sequence'}`
 }
 

@@ -69,7 +69,8 @@ export async function run({ values }: Arguments): Promise<number> {
 
 function report(outcomes: readonly Outcome[], classes: readonly string[], hashesOf: (name: string) => unknown[]): string {
   const { bold, dim, green, red } = paint()
-  const name = ({ backend, forced, isa, numerics }: Outcome) => `${[backend, forced ?? (isa === backend ? '' : isa)].filter(Boolean).join(' ')}${numerics === 'portable' ? ', portable' : ''}`
+  const name = ({ backend, forced, isa, numerics }: Outcome) =>
+    `${[backend, forced ?? (isa === backend ? '' : isa)].filter(Boolean).join(' ')}${numerics === 'portable' ? ', portable' : ''}`
   const lines = classes.flatMap((which) => {
     const all = outcomes.filter((o) => o.class === which)
     const one = hashesOf(which).length === 1
@@ -111,7 +112,9 @@ const network = { input: INPUT, state: [21, 13], output: LABELS, bias: 'double',
 /** Sequences of 1 to 19 steps. */
 function data() {
   const random = new Random(1, 'CHECK')
-  const x = Array.from({ length: SEQUENCES }, () => Array.from({ length: 1 + random.below(19) }, () => Float32Array.from({ length: INPUT }, () => random.normal())))
+  const x = Array.from({ length: SEQUENCES }, () =>
+    Array.from({ length: 1 + random.below(19) }, () => Float32Array.from({ length: INPUT }, () => random.normal())),
+  )
   return { x, y: x.map(() => LABELS[random.below(LABELS.length)] as 'a') }
 }
 
