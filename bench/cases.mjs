@@ -6,7 +6,7 @@
 import { RNN } from 'bptt'
 import { parameterView } from '#lib/network/parameters.js'
 import { stride } from '#lib/plan/memory.js'
-import { Result, RESULT_FIELDS, Status } from '#lib/plan/operations.js'
+import { RESULT_FIELDS, Result, Status } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
 import { createOracle } from '#lib/reference/engine.js'
 import { flop } from './cells.mjs'
@@ -130,7 +130,11 @@ export const cases = {
       wants: { pack: true, logits: true, outputs: true },
       keep: () => (name) => name === 'ACTIVATE',
       read: (problem, { outputs, logits }, steps) => [problem.readRows(outputs, steps), problem.readRows(logits, steps)],
-      check: (_cell, outputs, logits) => verified(outputs, Float64Array.from(logits, (z) => 1 / (1 + Math.exp(-z)))),
+      check: (_cell, outputs, logits) =>
+        verified(
+          outputs,
+          Float64Array.from(logits, (z) => 1 / (1 + Math.exp(-z))),
+        ),
     }),
   },
   forward: {

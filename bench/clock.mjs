@@ -18,7 +18,9 @@ export function median(values) {
 /** Nanoseconds that the threads of this process ran, and that they waited for a processor; undefined where the system does not say. */
 function scheduled() {
   try {
-    const threads = readdirSync('/proc/self/task').map((id) => readFileSync(`/proc/self/task/${id}/schedstat`, 'utf8').split(' ').map(Number))
+    const threads = readdirSync('/proc/self/task').map((id) =>
+      readFileSync(`/proc/self/task/${id}/schedstat`, 'utf8').split(' ').map(Number),
+    )
     return threads.reduce(([ran, waited], [more, late]) => [ran + more, waited + late], [0, 0])
   } catch {
     return undefined

@@ -16,7 +16,8 @@ function tried(body) {
   }
 }
 
-const output = (command, ...args) => execFileSync(command, args, { cwd: here, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+const output = (command, ...args) =>
+  execFileSync(command, args, { cwd: here, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
 
 /** Load is that of the last minute before; `processors` those that this process may use. */
 export function machineFacts() {
@@ -67,7 +68,8 @@ export function measurePeaks(names, seconds, threads) {
     for (const name of compiler ? names : []) {
       const flags = BUILDS[arch()]?.[name]
       const program = join(folder, name.replace(' ', '-'))
-      if (flags && tried(() => output(compiler, '-O2', '-pthread', ...flags, join(here, 'peak.cc'), '-o', program)) !== undefined) runs.set(name, { program, rates: [] })
+      if (flags && tried(() => output(compiler, '-O2', '-pthread', ...flags, join(here, 'peak.cc'), '-o', program)) !== undefined)
+        runs.set(name, { program, rates: [] })
     }
     for (let round = 0; round < 5; round++) {
       for (const { program, rates } of runs.values()) {

@@ -41,7 +41,17 @@ function options() {
   let values
   try {
     ;({ values } = parseArgs({
-      options: { help: flag, json: flag, all: flag, only: text, cells: text, backends: text, profile: text, seconds: { ...text, default: '0.5' }, threads: { ...text, default: '1' } },
+      options: {
+        help: flag,
+        json: flag,
+        all: flag,
+        only: text,
+        cells: text,
+        backends: text,
+        profile: text,
+        seconds: { ...text, default: '0.5' },
+        threads: { ...text, default: '1' },
+      },
     }))
   } catch (error) {
     throw new UsageError(error.message)
@@ -101,8 +111,22 @@ async function race(cell, name, contenders, { seconds, all }, peaks, left) {
       const gflops = work && work / time.median / 1e9
       if (gflops && name !== 'push') contender.gflops = gflops
       const peak = peaks[peakName(contender.description)]
-      const record = { cell: cell.id, case: name, backend: contender.id, description: contender.description, verified: true, error, seconds: time, ran, perSecond: 1 / time.median }
-      return { ...record, ...(gflops ? { gflops } : { gelements: elements(cell) / time.median / 1e9 }), ...(gflops && peak && { peakShare: gflops / peak }) }
+      const record = {
+        cell: cell.id,
+        case: name,
+        backend: contender.id,
+        description: contender.description,
+        verified: true,
+        error,
+        seconds: time,
+        ran,
+        perSecond: 1 / time.median,
+      }
+      return {
+        ...record,
+        ...(gflops ? { gflops } : { gelements: elements(cell) / time.median / 1e9 }),
+        ...(gflops && peak && { peakShare: gflops / peak }),
+      }
     })
   } finally {
     for (const { dispose } of prepared.values()) dispose()
@@ -140,7 +164,10 @@ async function main() {
   const head = machineLines(machine, peaks, contenders, settings.threads)
 
   if (settings.profile) {
-    const profiles = contenders.map((contender) => ({ backend: contender.id, operations: profile(settings.cells[0], contender, peaks[peakName(contender.description)], settings.seconds) }))
+    const profiles = contenders.map((contender) => ({
+      backend: contender.id,
+      operations: profile(settings.cells[0], contender, peaks[peakName(contender.description)], settings.seconds),
+    }))
     if (settings.json) return console.log(JSON.stringify({ machine, peaks, cell: settings.cells[0], profiles }, null, 1))
     console.log(head)
     for (const { backend, operations } of profiles) console.log(`\n${settings.profile} on ${backend}\n${profileTable(operations)}`)
@@ -149,10 +176,22 @@ async function main() {
 
   const { records, left } = await compare(settings, contenders, peaks)
   machine.loadAfter = machineFacts().load
-  if (settings.json) return console.log(JSON.stringify({ machine, peaks, settings: { seconds: settings.seconds, threads: settings.threads, rounds: ROUNDS }, records, left }, null, 1))
+  if (settings.json)
+    return console.log(
+      JSON.stringify(
+        { machine, peaks, settings: { seconds: settings.seconds, threads: settings.threads, rounds: ROUNDS }, records, left },
+        null,
+        1,
+      ),
+    )
   console.log(`${head}\n\n${resultTable(records)}`)
-  console.log('\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. ran: the share of its time that a case had\na processor; where that is less than all, other programs are in the figure. error: largest difference from float64, by the\nlargest element. / step: the time of an update in train() by that of the bare step.')
-  if (left.length) console.log(`Left out because they take long (--all runs them): ${left.length} (${left.slice(0, 3).join('; ')}${left.length > 3 ? '; …' : ''})`)
+  console.log(
+    '\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. ran: the share of its time that a case had\na processor; where that is less than all, other programs are in the figure. error: largest difference from float64, by the\nlargest element. / step: the time of an update in train() by that of the bare step.',
+  )
+  if (left.length)
+    console.log(
+      `Left out because they take long (--all runs them): ${left.length} (${left.slice(0, 3).join('; ')}${left.length > 3 ? '; …' : ''})`,
+    )
 }
 
 main().catch((error) => {

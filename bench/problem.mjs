@@ -8,14 +8,19 @@ import { compile, Layout, noData, regionBytes } from '#lib/plan/compile.js'
 import { Allocator, NONE, Region, stride, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Opcode } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
-import { Batcher, concatFrames, setScalars } from '#lib/sequences/batch.js'
 import { createOracle } from '#lib/reference/engine.js'
+import { Batcher, concatFrames, setScalars } from '#lib/sequences/batch.js'
 
 /** The float64 reference gets at most about so much work for a check, by fewer time steps. */
 const ORACLE_FLOP = 4e8
 export const LEARNING_RATE = 0.1
 /** A training step as train() has it with plain gradient descent, without clipping. */
-export const stepWants = { pack: true, loss: true, gradients: 'fresh', update: { optimizer: 'SGD', flags: 0, m: NONE, v: NONE, a: NONE, maxNorm: undefined } }
+export const stepWants = {
+  pack: true,
+  loss: true,
+  gradients: 'fresh',
+  update: { optimizer: 'SGD', flags: 0, m: NONE, v: NONE, a: NONE, maxNorm: undefined },
+}
 
 /** Numbers in [0, 1), the same in every run. */
 function randoms(seed) {
@@ -69,7 +74,14 @@ export class Problem {
   frame(steps = this.cell.T) {
     const { B, T, readout } = this.cell
     const begin = Int32Array.from({ length: B }, (_, q) => q * T)
-    const batcher = new Batcher(begin, this.batch, readout === 'all', 1, false, begin.map((row) => row + steps))
+    const batcher = new Batcher(
+      begin,
+      this.batch,
+      readout === 'all',
+      1,
+      false,
+      begin.map((row) => row + steps),
+    )
     const frame = batcher.frame(Int32Array.from(begin.keys()))
     setScalars(frame, Float32Array.of(LEARNING_RATE, 0, 0, 0, 0, 1))
     return frame
@@ -90,7 +102,13 @@ export class Problem {
   /** A job of `count` equal frames. */
   job(compiled, plan, frame, { count = 1, writes = [], reads = [] } = {}) {
     const { layout, dataBytes } = this
-    const bytes = regionBytes({ home: layout.homeUnits * UNIT_BYTES, data: dataBytes, carry: 0, scratch: compiled.scratchBytes, pack: layout.packBytes })
+    const bytes = regionBytes({
+      home: layout.homeUnits * UNIT_BYTES,
+      data: dataBytes,
+      carry: 0,
+      scratch: compiled.scratchBytes,
+      pack: layout.packBytes,
+    })
     return { bytes, writes, plan, frames: concatFrames(new Array(count).fill(frame)), count, reads }
   }
 
@@ -113,7 +131,10 @@ export class Problem {
 
   /** A read of what the head makes. */
   readRows(at, steps) {
-    const { cell: { B, readout }, network: { output } } = this
+    const {
+      cell: { B, readout },
+      network: { output },
+    } = this
     return { at, kind: 'float32', length: (readout === 'all' ? B * steps : B) * stride(output.size) }
   }
 }

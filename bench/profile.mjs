@@ -15,7 +15,9 @@ function flopOf(name, args, { B, T }) {
 
 const SIZES = ['N', 'K', 'S', 'units', 'rows']
 const sizesOf = (name, args) =>
-  OPERATIONS[name].flatMap((field, i) => (SIZES.includes(field) ? [`${field}=${field !== 'rows' ? args[i] : args[i] === Rows.BATCH ? 'B' : 'B·T'}`] : [])).join(' ')
+  OPERATIONS[name]
+    .flatMap((field, i) => (SIZES.includes(field) ? [`${field}=${field !== 'rows' ? args[i] : args[i] === Rows.BATCH ? 'B' : 'B·T'}`] : []))
+    .join(' ')
 
 /** One row for each operation, in the order of the plan, and one for all of them; seconds are the engine's own, without the way into it and without waiting for a processor. */
 export function profile(cell, contender, peak, seconds) {

@@ -15,7 +15,11 @@ const percent = (share) => (share === undefined ? 'n/a' : `${(100 * share).toFix
 
 /** Columns: [title, width, from a row to text]; a negative width aligns to the left. */
 export function table(columns, rows) {
-  const line = (cells) => cells.map((text, i) => (columns[i][1] < 0 ? text.padEnd(-columns[i][1]) : text.padStart(columns[i][1]))).join('').trimEnd()
+  const line = (cells) =>
+    cells
+      .map((text, i) => (columns[i][1] < 0 ? text.padEnd(-columns[i][1]) : text.padStart(columns[i][1])))
+      .join('')
+      .trimEnd()
   return [line(columns.map(([title]) => title)), ...rows.map((row) => line(columns.map(([, , text]) => text(row))))].join('\n')
 }
 

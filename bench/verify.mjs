@@ -20,4 +20,7 @@ export function verified(got, right) {
   return error
 }
 
-export const digest = ({ buffer, byteOffset, byteLength }) => createHash('sha256').update(new Uint8Array(buffer, byteOffset, byteLength)).digest('hex')
+export const digest = ({ buffer, byteOffset, byteLength }) =>
+  createHash('sha256')
+    .update(new Uint8Array(buffer, byteOffset, byteLength))
+    .digest('hex')

@@ -57,30 +57,35 @@ describe('npm run bench', () => {
     const { status, stdout, stderr } = bench('--profile', 'stream', '--seconds', '0.05', '--backends', 'reference', '--json')
     expect(status, stderr).toBe(0)
     const [{ operations }] = JSON.parse(stdout).profiles as [{ operations: { name: string; share: number }[] }]
-    expect(operations.map(({ name }) => name)).toEqual(expect.arrayContaining(['PACK', 'PROJECT', 'RECUR', 'LOSS', 'RECUR_BACK', 'RECUR_DW', 'UPDATE']))
+    expect(operations.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['PACK', 'PROJECT', 'RECUR', 'LOSS', 'RECUR_BACK', 'RECUR_DW', 'UPDATE']),
+    )
     expect(operations.at(-1)).toMatchObject({ name: 'step', share: 1 })
     expect(operations.slice(0, -1).reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1)
   })
 
-  test.each([
-    ['--cells', 'tiny'],
-    ['--only', 'sorting'],
-    ['--backends', 'gpu'],
-    ['--seconds', '0'],
-    ['--threads', '1.5'],
-    ['--fast'],
-  ])('refuses %s %s and says what there is', (...args) => {
-    const { status, stdout, stderr } = bench(...args)
-    expect(status).toBe(2)
-    expect(stdout).toBe('')
-    expect(stderr).toContain(args[0])
-    expect(stderr).toContain('--cells CELLS')
-  })
+  test.each([['--cells', 'tiny'], ['--only', 'sorting'], ['--backends', 'gpu'], ['--seconds', '0'], ['--threads', '1.5'], ['--fast']])(
+    'refuses %s %s and says what there is',
+    (...args) => {
+      const { status, stdout, stderr } = bench(...args)
+      expect(status).toBe(2)
+      expect(stdout).toBe('')
+      expect(stderr).toContain(args[0])
+      expect(stderr).toContain('--cells CELLS')
+    },
+  )
 
   test('lets nothing wrong pass', () => {
     const right = Float64Array.of(2, -1, 0)
     expect(verified(Float32Array.of(2, -1.0001, 0), right)).toBeCloseTo(5e-5, 6)
-    for (const wrong of [[2, -1.001, 0], [2, -1, NaN], [2, -1], [2, 1, 0], [2, -1, Infinity]]) expect(() => verified(wrong, right)).toThrow()
+    for (const wrong of [
+      [2, -1.001, 0],
+      [2, -1, NaN],
+      [2, -1],
+      [2, 1, 0],
+      [2, -1, Infinity],
+    ])
+      expect(() => verified(wrong, right)).toThrow()
     expect(() => verified([], [])).toThrow()
   })
 })
