@@ -2,7 +2,17 @@
 // frame, read by all kernels. One instance serves one engine, so plain module variables hold it. The layout of the first bytes of
 // memory stands here; the regions behind them are laid out by src/backends/wasm-memory.ts.
 import {
-  FRAME_B, FRAME_HEADER, FRAME_R, FRAME_SCALE, FRAME_T, NONE, REGION_SHIFT, RESULT_CLIP, RESULT_FIELDS, UNIT_BYTES, UNIT_FLOATS,
+  FRAME_B,
+  FRAME_HEADER,
+  FRAME_R,
+  FRAME_SCALE,
+  FRAME_T,
+  NONE,
+  REGION_SHIFT,
+  RESULT_CLIP,
+  RESULT_FIELDS,
+  UNIT_BYTES,
+  UNIT_FLOATS,
 } from './plan.gen'
 
 /** Base of each region, one word each. Nothing lies at 0: a pointer of 0 is an operand that is not there. */
@@ -36,10 +46,10 @@ export function enter(frame: usize, room: usize, planConstants: usize, results: 
   B = int(frame, FRAME_B)
   T = int(frame, FRAME_T)
   R = int(frame, FRAME_R)
-  scalars = frame + (<usize>FRAME_SCALE << 2)
-  active = frame + (<usize>FRAME_HEADER << 2)
-  const sequences = <usize>B << 2
-  base = active + (<usize>T << 2)
+  scalars = frame + ((<usize>FRAME_SCALE) << 2)
+  active = frame + ((<usize>FRAME_HEADER) << 2)
+  const sequences = (<usize>B) << 2
+  base = active + ((<usize>T) << 2)
   tbase = base + sequences
   last = tbase + sequences
   from = last + sequences
@@ -49,39 +59,39 @@ export function enter(frame: usize, room: usize, planConstants: usize, results: 
   start = room
   let row = 0
   for (let i = 0; i < T; i++) {
-    store<i32>(room + (<usize>i << 2), row)
+    store<i32>(room + ((<usize>i) << 2), row)
     row += int(active, i)
   }
-  store<i32>(room + (<usize>T << 2), row)
+  store<i32>(room + ((<usize>T) << 2), row)
   constants = planConstants
   result = results
-  memory.fill(result, 0, <usize>RESULT_FIELDS << 3)
+  memory.fill(result, 0, (<usize>RESULT_FIELDS) << 3)
   setResult(RESULT_CLIP, 1)
 }
 
 /** Element i of an int32 array. */
 export function int(array: usize, i: i32): i32 {
-  return load<i32>(array + (<usize>i << 2))
+  return load<i32>(array + ((<usize>i) << 2))
 }
 
 /** The address in argument `i` of an instruction as a pointer, 0 for NONE. */
 export function pointer(args: usize, i: i32): usize {
   const at = int(args, i)
   if (at == NONE) return 0
-  return load<usize>(REGION_BASES + (<usize>(at >>> REGION_SHIFT) << 2)) + <usize>(at & ((1 << REGION_SHIFT) - 1)) * UNIT_BYTES
+  return load<usize>(REGION_BASES + ((<usize>(at >>> REGION_SHIFT)) << 2)) + <usize>(at & ((1 << REGION_SHIFT) - 1)) * UNIT_BYTES
 }
 
 /** Bytes from one row of `size` activations to the next. */
 export function stride(size: i32): usize {
-  return <usize>((size + UNIT_FLOATS - 1) & ~(UNIT_FLOATS - 1)) << 2
+  return (<usize>((size + UNIT_FLOATS - 1) & ~(UNIT_FLOATS - 1))) << 2
 }
 
 export function getResult(field: i32): f64 {
-  return load<f64>(result + (<usize>field << 3))
+  return load<f64>(result + ((<usize>field) << 3))
 }
 
 export function setResult(field: i32, value: f64): void {
-  store<f64>(result + (<usize>field << 3), value)
+  store<f64>(result + ((<usize>field) << 3), value)
 }
 
 /** Imported: whether somebody asked for an end. */

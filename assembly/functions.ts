@@ -1,8 +1,42 @@
 // The float32 functions on four lanes, and the float64 logarithm. Formulas and errors: docs/numerics.md; coefficients: src/plan/functions.ts.
 import {
-  CELL_RELU, CELL_SIGMOID, CELL_TANH, EXP_HIGH, EXP_LN2_HIGH, EXP_LN2_LOW, EXP_LOG2E, EXP_LOW, EXP_P0, EXP_P1, EXP_P2, EXP_P3, EXP_P4,
-  EXP_P5, LN_L1, LN_L2, LN_L3, LN_L4, LN_L5, LN_L6, LN_L7, LN_LN2_HIGH, LN_LN2_LOW, LN_SHIFT, ROUND, TANH_BOUND, TANH_P0, TANH_P1,
-  TANH_P2, TANH_P3, TANH_P4, TANH_Q0, TANH_Q1, TANH_Q2, TANH_Q3, TANH_Q4, TINY,
+  CELL_RELU,
+  CELL_SIGMOID,
+  CELL_TANH,
+  EXP_HIGH,
+  EXP_LN2_HIGH,
+  EXP_LN2_LOW,
+  EXP_LOG2E,
+  EXP_LOW,
+  EXP_P0,
+  EXP_P1,
+  EXP_P2,
+  EXP_P3,
+  EXP_P4,
+  EXP_P5,
+  LN_L1,
+  LN_L2,
+  LN_L3,
+  LN_L4,
+  LN_L5,
+  LN_L6,
+  LN_L7,
+  LN_LN2_HIGH,
+  LN_LN2_LOW,
+  LN_SHIFT,
+  ROUND,
+  TANH_BOUND,
+  TANH_P0,
+  TANH_P1,
+  TANH_P2,
+  TANH_P3,
+  TANH_P4,
+  TANH_Q0,
+  TANH_Q1,
+  TANH_Q2,
+  TANH_Q3,
+  TANH_Q4,
+  TINY,
 } from './plan.gen'
 import { clamp, madd } from './simd'
 
@@ -58,7 +92,7 @@ export function ln(x: f64): f64 {
   const mantissa = high & 0xfffff
   const carry = (mantissa + LN_SHIFT) & 0x100000
   const k = <f64>((high >> 20) - 1023 + (carry >> 20))
-  const f = reinterpret<f64>((<u64>(mantissa | (carry ^ 0x3ff00000)) << 32) | (bits & 0xffffffff)) - 1.0
+  const f = reinterpret<f64>(((<u64>(mantissa | (carry ^ 0x3ff00000))) << 32) | (bits & 0xffffffff)) - 1.0
   const s = f / (2.0 + f)
   const z = s * s
   const w = z * z

@@ -4,8 +4,29 @@ import { active, B, EDGE, from, int, last, pointer, scalars, setResult, start, s
 import { exp, ln, sigmoid } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
-  ACTIVATE_head, ACTIVATE_N, ACTIVATE_o, ACTIVATE_rows, ACTIVATE_z, HEAD_SIGMOID, HEAD_SOFTMAX, LAST_dst, LAST_s, LAST_S, LAST_s0, LOSS_dz,
-  LOSS_head, LOSS_N, LOSS_rowLoss, LOSS_rows, LOSS_targets, LOSS_weights, LOSS_z, RESULT_LOSS, RESULT_SCORE, ROWS_BATCH, SUM_LOSS_rowLoss,
+  ACTIVATE_head,
+  ACTIVATE_N,
+  ACTIVATE_o,
+  ACTIVATE_rows,
+  ACTIVATE_z,
+  HEAD_SIGMOID,
+  HEAD_SOFTMAX,
+  LAST_dst,
+  LAST_S,
+  LAST_s,
+  LAST_s0,
+  LOSS_dz,
+  LOSS_head,
+  LOSS_N,
+  LOSS_rowLoss,
+  LOSS_rows,
+  LOSS_targets,
+  LOSS_weights,
+  LOSS_z,
+  RESULT_LOSS,
+  RESULT_SCORE,
+  ROWS_BATCH,
+  SUM_LOSS_rowLoss,
   SUM_LOSS_rows,
 } from './plan.gen'
 import { rowsOf } from './project'
@@ -41,10 +62,10 @@ function exponentials(out: usize, z: usize, N: i32, m: f32): f32 {
   const max = f32x4.splat(m)
   zeroRow(EDGE, 64)
   for (let j = 0; j < N; j += 4) {
-    const e = exp(f32x4.sub(v128.load(z + (<usize>j << 2)), max))
-    const lanes = EDGE + (<usize>(j & 12) << 2)
+    const e = exp(f32x4.sub(v128.load(z + ((<usize>j) << 2)), max))
+    const lanes = EDGE + ((<usize>(j & 12)) << 2)
     v128.store(lanes, f32x4.add(v128.load(lanes), v128.and(e, laneMask(N - j))))
-    if (out) v128.store(out + (<usize>j << 2), e)
+    if (out) v128.store(out + ((<usize>j) << 2), e)
   }
   const low = f32x4.add(v128.load(EDGE), v128.load(EDGE, 32))
   const four = f32x4.add(low, f32x4.add(v128.load(EDGE, 16), v128.load(EDGE, 48)))
@@ -60,18 +81,18 @@ let score: f64 = 0
 function softmaxLoss(dz: usize, z: usize, y: i32, w: f32, scale: f32, N: i32): void {
   const m = maximum(z, N)
   let best = 0
-  while (best < N - 1 && load<f32>(z + (<usize>best << 2)) != m) best++
+  while (best < N - 1 && load<f32>(z + ((<usize>best) << 2)) != m) best++
   if (m != m) best = 0 // the first logit is NaN
-  const own = load<f32>(z + (<usize>y << 2))
+  const own = load<f32>(z + ((<usize>y) << 2))
   const sum = exponentials(dz, z, N, m)
   loss = <f64>w * (<f64>m + ln(<f64>sum) - <f64>own)
   score = best == y ? 1 : 0
   if (!dz) return
   const g = w * scale
-  const owned = dz + (<usize>y << 2)
+  const owned = dz + ((<usize>y) << 2)
   const p = load<f32>(owned) / sum
   for (let j = 0; j < N; j += 4) {
-    const at = dz + (<usize>j << 2)
+    const at = dz + ((<usize>j) << 2)
     v128.store(at, f32x4.mul(f32x4.div(v128.load(at), f32x4.splat(sum)), f32x4.splat(g)))
   }
   store<f32>(owned, (p - 1) * g)
@@ -84,7 +105,7 @@ function sigmoidLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32
   for (let j = 0; j < N; j += 4, z += 16, y += 16, w += 16) {
     const zs = v128.load(z)
     v128.store(EDGE, exp(f32x4.neg(f32x4.abs(zs))))
-    for (let l: usize = 0; l < <usize>min(4, N - j) << 2; l += 4) {
+    for (let l: usize = 0; l < (<usize>min(4, N - j)) << 2; l += 4) {
       const wj = load<f32>(w + l)
       if (wj == 0) continue
       const zj = load<f32>(z + l)
@@ -93,7 +114,7 @@ function sigmoidLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32
       loss += <f64>wj * (positive - <f64>zj * <f64>yj + ln(1 + <f64>load<f32>(EDGE + l)))
       if (zj >= 0 == yj >= 0.5) score += 1
     }
-    if (dz) v128.store(dz + (<usize>j << 2), weighted(f32x4.sub(sigmoid(zs), loadPart(y, N - j)), loadPart(w, N - j), scale))
+    if (dz) v128.store(dz + ((<usize>j) << 2), weighted(f32x4.sub(sigmoid(zs), loadPart(y, N - j)), loadPart(w, N - j), scale))
   }
 }
 
@@ -104,14 +125,14 @@ function linearLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32)
   for (let j = 0; j < N; j += 4, z += 16, y += 16, w += 16) {
     const d = f32x4.sub(v128.load(z), loadPart(y, N - j))
     v128.store(EDGE, d)
-    for (let l: usize = 0; l < <usize>min(4, N - j) << 2; l += 4) {
+    for (let l: usize = 0; l < (<usize>min(4, N - j)) << 2; l += 4) {
       const wj = <f64>load<f32>(w + l)
       if (wj == 0) continue
       const dj = <f64>load<f32>(EDGE + l)
       loss += wj * dj * dj
       score += dj * dj
     }
-    if (dz) v128.store(dz + (<usize>j << 2), weighted(d, loadPart(w, N - j), scale))
+    if (dz) v128.store(dz + ((<usize>j) << 2), weighted(d, loadPart(w, N - j), scale))
   }
 }
 
@@ -142,11 +163,11 @@ function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
   const weights = pointer(args, LOSS_weights)
   const scale = load<f32>(scalars)
   if (head == HEAD_SOFTMAX) {
-    const w = counts ? load<f32>(weights + (<usize>target << 2)) : 0
+    const w = counts ? load<f32>(weights + ((<usize>target) << 2)) : 0
     counts = w != 0
     if (counts) softmaxLoss(dz, z, int(targets, target), w, scale, N)
   } else if (counts) {
-    const at = <usize>target * (<usize>N << 2)
+    const at = <usize>target * ((<usize>N) << 2)
     if (head == HEAD_SIGMOID) sigmoidLoss(dz, z, targets + at, weights + at, scale, N)
     else linearLoss(dz, z, targets + at, weights + at, scale, N)
   }
@@ -155,7 +176,7 @@ function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
     score = 0
     if (dz) zeroRow(dz, stride(N))
   }
-  const out = pointer(args, LOSS_rowLoss) + (<usize>row << 4)
+  const out = pointer(args, LOSS_rowLoss) + ((<usize>row) << 4)
   store<f64>(out, loss)
   store<f64>(out, score, 8)
 }
@@ -164,7 +185,7 @@ export function SUM_LOSS(args: usize): void {
   const rowLoss = pointer(args, SUM_LOSS_rowLoss)
   const rows = rowsOf(int(args, SUM_LOSS_rows))
   let sum = f64x2.splat(0)
-  for (let row = 0; row < rows; row++) sum = f64x2.add(sum, v128.load(rowLoss + (<usize>row << 4)))
+  for (let row = 0; row < rows; row++) sum = f64x2.add(sum, v128.load(rowLoss + ((<usize>row) << 4)))
   setResult(RESULT_LOSS, f64x2.extract_lane(sum, 0))
   setResult(RESULT_SCORE, f64x2.extract_lane(sum, 1))
 }
@@ -179,9 +200,9 @@ export function ACTIVATE(args: usize): void {
   for (; z < end; z += row, o += row) {
     if (head == HEAD_SOFTMAX) {
       const sum = f32x4.splat(exponentials(o, z, N, maximum(z, N)))
-      for (let j: usize = 0; j < <usize>N << 2; j += 16) v128.store(o + j, f32x4.div(v128.load(o + j), sum))
+      for (let j: usize = 0; j < (<usize>N) << 2; j += 16) v128.store(o + j, f32x4.div(v128.load(o + j), sum))
     } else if (head == HEAD_SIGMOID) {
-      for (let j: usize = 0; j < <usize>N << 2; j += 16) v128.store(o + j, sigmoid(v128.load(z + j)))
+      for (let j: usize = 0; j < (<usize>N) << 2; j += 16) v128.store(o + j, sigmoid(v128.load(z + j)))
     } else if (o != z) copyRow(o, z, row)
   }
 }

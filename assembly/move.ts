@@ -1,8 +1,22 @@
 // Operations that only move rows: ZERO, COPY, FETCH, STATE_IN, STATE_OUT. Shapes: src/plan/operations.ts.
 import { active, B, base, init, int, pointer, saved, slot, start, stride, T } from './context'
 import {
-  COPY_dst, COPY_src, COPY_units, FETCH_data, FETCH_dst, FETCH_K, STATE_IN_carry, STATE_IN_dst, STATE_IN_S, STATE_OUT_carry, STATE_OUT_s,
-  STATE_OUT_S, STATE_OUT_s0, UNIT_BYTES, ZERO_dst, ZERO_units,
+  COPY_dst,
+  COPY_src,
+  COPY_units,
+  FETCH_data,
+  FETCH_dst,
+  FETCH_K,
+  STATE_IN_carry,
+  STATE_IN_dst,
+  STATE_IN_S,
+  STATE_OUT_carry,
+  STATE_OUT_S,
+  STATE_OUT_s,
+  STATE_OUT_s0,
+  UNIT_BYTES,
+  ZERO_dst,
+  ZERO_units,
 } from './plan.gen'
 import { loadPart } from './simd'
 
@@ -31,10 +45,10 @@ export function FETCH(args: usize): void {
   for (let i = 0; i < T; i++) {
     const rows = int(active, i)
     for (let q = 0; q < rows; q++, dst += row) {
-      const src = data + <usize>(int(base, q) + i) * (<usize>K << 2)
+      const src = data + <usize>(int(base, q) + i) * ((<usize>K) << 2)
       let k = 0
-      for (; k < K; k += 4) v128.store(dst + (<usize>k << 2), loadPart(src + (<usize>k << 2), K - k))
-      zeroRow(dst + (<usize>k << 2), row - (<usize>k << 2))
+      for (; k < K; k += 4) v128.store(dst + ((<usize>k) << 2), loadPart(src + ((<usize>k) << 2), K - k))
+      zeroRow(dst + ((<usize>k) << 2), row - ((<usize>k) << 2))
     }
   }
 }

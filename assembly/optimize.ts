@@ -2,11 +2,47 @@
 // operations stands in src/plan/optimizers.ts, line for line as here. Norms are float64.
 import { B, constants, getResult, int, pointer, R, scalars, setResult, stride } from './context'
 import {
-  CLIP_maxNorm, NORM_BLOCK, NORM_gradients, NORM_units, OPTIMIZER_ADAGRAD, OPTIMIZER_ADAMW, OPTIMIZER_RMSPROP, OPTIMIZER_SGD, RESULT_CLIP,
-  RESULT_NORM, SCALAR_A, SCALAR_B, SCALAR_C, SCALAR_CLIP, SCALAR_D, SCALAR_EPS, SCALAR_LR, SCALAR_RHO, SCALAR_WD, STEP_NORMS_g,
-  STEP_NORMS_g0, STEP_NORMS_norms, STEP_NORMS_norms0, STEP_NORMS_S, UNIT_FLOATS, UPDATE_a, UPDATE_FLAG_AMSGRAD, UPDATE_FLAG_CENTERED,
-  UPDATE_FLAG_CLIP_VALUE, UPDATE_FLAG_DECAY, UPDATE_FLAG_DECAY_BIASES, UPDATE_FLAG_MOMENTUM, UPDATE_FLAG_NESTEROV, UPDATE_flags, UPDATE_g,
-  UPDATE_m, UPDATE_matrixUnits, UPDATE_optimizer, UPDATE_p, UPDATE_units, UPDATE_v,
+  CLIP_maxNorm,
+  NORM_BLOCK,
+  NORM_gradients,
+  NORM_units,
+  OPTIMIZER_ADAGRAD,
+  OPTIMIZER_ADAMW,
+  OPTIMIZER_RMSPROP,
+  OPTIMIZER_SGD,
+  RESULT_CLIP,
+  RESULT_NORM,
+  SCALAR_A,
+  SCALAR_B,
+  SCALAR_C,
+  SCALAR_CLIP,
+  SCALAR_D,
+  SCALAR_EPS,
+  SCALAR_LR,
+  SCALAR_RHO,
+  SCALAR_WD,
+  STEP_NORMS_g,
+  STEP_NORMS_g0,
+  STEP_NORMS_norms,
+  STEP_NORMS_norms0,
+  STEP_NORMS_S,
+  UNIT_FLOATS,
+  UPDATE_a,
+  UPDATE_FLAG_AMSGRAD,
+  UPDATE_FLAG_CENTERED,
+  UPDATE_FLAG_CLIP_VALUE,
+  UPDATE_FLAG_DECAY,
+  UPDATE_FLAG_DECAY_BIASES,
+  UPDATE_FLAG_MOMENTUM,
+  UPDATE_FLAG_NESTEROV,
+  UPDATE_flags,
+  UPDATE_g,
+  UPDATE_m,
+  UPDATE_matrixUnits,
+  UPDATE_optimizer,
+  UPDATE_p,
+  UPDATE_units,
+  UPDATE_v,
 } from './plan.gen'
 import { clamp, loadPart, madd } from './simd'
 
@@ -38,7 +74,7 @@ export function NORM(args: usize): void {
   const gradients = pointer(args, NORM_gradients)
   const size = int(args, NORM_units) * UNIT_FLOATS
   let sum: f64 = 0
-  for (let at = 0; at < size; at += NORM_BLOCK) sum += sumOfSquares(gradients + (<usize>at << 2), min(NORM_BLOCK, size - at))
+  for (let at = 0; at < size; at += NORM_BLOCK) sum += sumOfSquares(gradients + ((<usize>at) << 2), min(NORM_BLOCK, size - at))
   setResult(RESULT_NORM, Math.sqrt(sum))
 }
 
@@ -53,13 +89,13 @@ function rowNorms(norms: usize, x: usize, rows: i32, S: i32): void {
 }
 
 export function CLIP(args: usize): void {
-  const scale = load<f64>(constants + (<usize>int(args, CLIP_maxNorm) << 3)) / (getResult(RESULT_NORM) + 1e-6)
+  const scale = load<f64>(constants + ((<usize>int(args, CLIP_maxNorm)) << 3)) / (getResult(RESULT_NORM) + 1e-6)
   setResult(RESULT_CLIP, scale < 1 ? <f64>(<f32>scale) : 1)
 }
 
 /** A scalar of the optimiser in all lanes. */
 function scalar(index: i32): v128 {
-  return v128.load32_splat(scalars + (<usize>index << 2), 4) // behind SCALE
+  return v128.load32_splat(scalars + ((<usize>index) << 2), 4) // behind SCALE
 }
 
 export function UPDATE(args: usize): void {

@@ -5,11 +5,51 @@
 // of stride(N).
 import { active, B, base, EDGE, int, pointer, R, spend, start, stride, T, WORKSPACE, WORKSPACE_BYTES } from './context'
 import {
-  BIAS_DW_db, BIAS_DW_dy, BIAS_DW_N, BIAS_DW_rows, GATHER_bias, GATHER_bias2, GATHER_DW_dM, GATHER_DW_dy, GATHER_DW_K, GATHER_DW_N,
-  GATHER_DW_pack, GATHER_DW_tokens, GATHER_N, GATHER_pack, GATHER_tokens, GATHER_y, PACK_form, PACK_GATHER, PACK_K, PACK_M, PACK_N,
-  PACK_pack, PACK_PROJECT, PROJECT_bias, PROJECT_bias2, PROJECT_DW_dM, PROJECT_DW_dy, PROJECT_DW_K, PROJECT_DW_N, PROJECT_DW_rows,
-  PROJECT_DW_x, PROJECT_DX_accumulate, PROJECT_DX_dx, PROJECT_DX_dy, PROJECT_DX_K, PROJECT_DX_N, PROJECT_DX_pack, PROJECT_DX_rows,
-  PROJECT_K, PROJECT_N, PROJECT_pack, PROJECT_rows, PROJECT_x, PROJECT_y, ROWS_BATCH,
+  BIAS_DW_db,
+  BIAS_DW_dy,
+  BIAS_DW_N,
+  BIAS_DW_rows,
+  GATHER_bias,
+  GATHER_bias2,
+  GATHER_DW_dM,
+  GATHER_DW_dy,
+  GATHER_DW_K,
+  GATHER_DW_N,
+  GATHER_DW_pack,
+  GATHER_DW_tokens,
+  GATHER_N,
+  GATHER_pack,
+  GATHER_tokens,
+  GATHER_y,
+  PACK_form,
+  PACK_GATHER,
+  PACK_K,
+  PACK_M,
+  PACK_N,
+  PACK_PROJECT,
+  PACK_pack,
+  PROJECT_bias,
+  PROJECT_bias2,
+  PROJECT_DW_dM,
+  PROJECT_DW_dy,
+  PROJECT_DW_K,
+  PROJECT_DW_N,
+  PROJECT_DW_rows,
+  PROJECT_DW_x,
+  PROJECT_DX_accumulate,
+  PROJECT_DX_dx,
+  PROJECT_DX_dy,
+  PROJECT_DX_K,
+  PROJECT_DX_N,
+  PROJECT_DX_pack,
+  PROJECT_DX_rows,
+  PROJECT_K,
+  PROJECT_N,
+  PROJECT_pack,
+  PROJECT_rows,
+  PROJECT_x,
+  PROJECT_y,
+  ROWS_BATCH,
 } from './plan.gen'
 import { loadPart, storePart, TILE_ROWS } from './simd'
 import { packedTile, tile, tileRow, tileRows } from './tile'
@@ -32,13 +72,13 @@ export function PACK(args: usize): void {
   const K = int(args, PACK_K)
   const form = int(args, PACK_form)
   if (form == PACK_PROJECT) packRows(pack, M, N, K)
-  else if (form == PACK_GATHER) transpose(pack, stride(N), M, <usize>K << 2, N, K)
+  else if (form == PACK_GATHER) transpose(pack, stride(N), M, (<usize>K) << 2, N, K)
   else packColumns(pack, M, N, K)
 }
 
 /** pack[n / 8][k][n % 8] = M[n, k]. */
 function packRows(pack: usize, M: usize, N: i32, K: i32): void {
-  const row = <usize>K << 2
+  const row = (<usize>K) << 2
   for (let n = 0; n < N; n += 8) {
     if (N - n < 8) memory.fill(pack, 0, row << 3)
     transpose(pack, 32, M, row, min(8, N - n), K)
@@ -51,7 +91,7 @@ function packRows(pack: usize, M: usize, N: i32, K: i32): void {
 function packColumns(pack: usize, M: usize, N: i32, K: i32): void {
   for (let k = 0; k < K; k += 8, M += 32) {
     let from = M
-    for (let n = 0; n < N; n++, from += <usize>K << 2, pack += 32) {
+    for (let n = 0; n < N; n++, from += (<usize>K) << 2, pack += 32) {
       v128.store(pack, loadPart(from, K - k))
       v128.store(pack, loadPart(from + 16, K - k - 4), 16)
     }
@@ -80,12 +120,11 @@ function transpose(out: usize, ldOut: usize, M: usize, ldM: usize, N: i32, K: i3
       v128.store(to + 3 * ldOut, v128.shuffle<i64>(c, d, 1, 3))
       to += ldOut << 2
     }
-    for (; k < K; k++, from += 4, to += ldOut)
-      for (let i: usize = 0; i < 4; i++) store<u32>(to + (i << 2), load<u32>(from + i * ldM))
+    for (; k < K; k++, from += 4, to += ldOut) for (let i: usize = 0; i < 4; i++) store<u32>(to + (i << 2), load<u32>(from + i * ldM))
   }
   for (; n < N; n++, M += ldM, out += 4) {
     let to = out
-    for (let k = 0; k < K; k++, to += ldOut) store<u32>(to, load<u32>(M + (<usize>k << 2)))
+    for (let k = 0; k < K; k++, to += ldOut) store<u32>(to, load<u32>(M + ((<usize>k) << 2)))
   }
 }
 
@@ -95,20 +134,20 @@ function transpose(out: usize, ldOut: usize, M: usize, ldM: usize, N: i32, K: i3
  */
 export function multiply(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize, b: usize, rows: i32, N: i32, K: i32): void {
   spend(<i64>rows * N * K)
-  const panel = <usize>K << 5
+  const panel = (<usize>K) << 5
   const panels = (N + 7) >> 3
   for (let k = 0; k < K; k += INNER) {
     const inner = min(INNER, K - k)
     if (rows == 1) {
       for (let p = 0; p < panels; p += 4) {
-        const column = <usize>p << 5
+        const column = (<usize>p) << 5
         tileRow(y + column, c + column, a, b + <usize>p * panel, panel, inner, panels - p)
       }
     } else {
       for (let block = 0; block < rows; block += ROWS) {
         const end = min(rows, block + ROWS)
         for (let p = 0; p < panels; p++) {
-          const column = <usize>p << 5
+          const column = (<usize>p) << 5
           for (let row = block; row < end; ) {
             const m = tileRows(end - row)
             const r = <usize>row
@@ -118,8 +157,8 @@ export function multiply(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, l
         }
       }
     }
-    a += <usize>INNER << 2
-    b += <usize>INNER << 5
+    a += (<usize>INNER) << 2
+    b += (<usize>INNER) << 5
     c = y
     ldc = ldy
   }
@@ -130,7 +169,7 @@ function sumBias(bias: usize, bias2: usize, N: i32): void {
   const row = stride(N)
   memory.fill(WORKSPACE, 0, row)
   for (let n = 0; n < N; n += 4) {
-    const at = <usize>n << 2
+    const at = (<usize>n) << 2
     if (bias) v128.store(WORKSPACE + at, loadPart(bias + at, N - n))
     if (bias2) v128.store(WORKSPACE + at, f32x4.add(v128.load(WORKSPACE + at), loadPart(bias2 + at, N - n)))
   }
@@ -185,33 +224,33 @@ export function weightGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32
   spend(<i64>rows * N * K)
   const tiles = (N + TILE_ROWS - 1) / TILE_ROWS
   const panels = (K + 7) >> 3
-  const chunk = <i32>min(CHUNK, WORKSPACE_BYTES / ((<usize>(tiles * TILE_ROWS) << 2) + (<usize>panels << 5)))
+  const chunk = <i32>min(CHUNK, WORKSPACE_BYTES / (((<usize>(tiles * TILE_ROWS)) << 2) + ((<usize>panels) << 5)))
   let step = T - 1
   for (let end = rows; end > 0; end -= chunk) {
     const count = min(chunk, end)
     const a = WORKSPACE
-    const b = WORKSPACE + <usize>(count * tiles * TILE_ROWS << 2)
+    const b = WORKSPACE + <usize>((count * tiles * TILE_ROWS) << 2)
     for (let j = 0; j < count; j++) {
       const row = end - 1 - j
-      packDy(a + <usize>(j * TILE_ROWS << 2), <usize>(count * TILE_ROWS << 2), dy + <usize>row * stride(N), tiles)
+      packDy(a + <usize>((j * TILE_ROWS) << 2), <usize>((count * TILE_ROWS) << 2), dy + <usize>row * stride(N), tiles)
       let from = x + <usize>row * stride(K)
       if (s0) {
         while (row < int(start, step)) step--
         if (step == 0) from = s0 + <usize>row * stride(K)
         else from = x + <usize>(int(start, step - 1) + row - int(start, step)) * stride(K)
       }
-      packX(b + (<usize>j << 5), <usize>count << 5, from, panels)
+      packX(b + ((<usize>j) << 5), (<usize>count) << 5, from, panels)
     }
     for (let p = 0; p < panels; p++) {
-      const panel = b + <usize>(p * count << 5)
+      const panel = b + <usize>((p * count) << 5)
       const width = K - (p << 3)
       for (let t = 0; t < tiles; t++) {
         const n = t * TILE_ROWS
         const height = N - n
-        const out = dM + (<usize>(n * K + (p << 3)) << 2)
-        const left = a + <usize>(n * count << 2)
-        if (width >= 8 && height >= TILE_ROWS) packedTile(out, <usize>K << 2, left, panel, count)
-        else edgeTile(out, <usize>K << 2, left, panel, count, min(height, TILE_ROWS), width)
+        const out = dM + ((<usize>(n * K + (p << 3))) << 2)
+        const left = a + <usize>((n * count) << 2)
+        if (width >= 8 && height >= TILE_ROWS) packedTile(out, (<usize>K) << 2, left, panel, count)
+        else edgeTile(out, (<usize>K) << 2, left, panel, count, min(height, TILE_ROWS), width)
       }
     }
   }
@@ -232,7 +271,7 @@ function edgeTile(y: usize, ldy: usize, a: usize, b: usize, count: i32, height: 
 
 /** One row of dy into panels of TILE_ROWS, `panel` bytes apart. What is read past the row goes to rows of a tile that are dropped. */
 function packDy(to: usize, panel: usize, dy: usize, tiles: i32): void {
-  for (let t = 0; t < tiles; t++, to += panel, dy += <usize>TILE_ROWS << 2) {
+  for (let t = 0; t < tiles; t++, to += panel, dy += (<usize>TILE_ROWS) << 2) {
     v128.store(to, v128.load(dy))
     if (TILE_ROWS == 6) v128.store64_lane(to, v128.load64_zero(dy, 16), 0, 16)
   }
@@ -253,12 +292,12 @@ export function BIAS_DW(args: usize): void {
   const rows = rowsOf(int(args, BIAS_DW_rows))
   const row = stride(N)
   for (let n = 0; n < N; n += 16) {
-    const out = db + (<usize>n << 2)
+    const out = db + ((<usize>n) << 2)
     let b0 = loadPart(out, N - n)
     let b1 = loadPart(out + 16, N - n - 4)
     let b2 = loadPart(out + 32, N - n - 8)
     let b3 = loadPart(out + 48, N - n - 12)
-    const first = dy + (<usize>n << 2)
+    const first = dy + ((<usize>n) << 2)
     for (let at = first + <usize>rows * row; at > first; ) {
       at -= row
       b0 = f32x4.add(b0, v128.load(at))
@@ -281,7 +320,7 @@ export function GATHER_DW(args: usize): void {
   const N = int(args, GATHER_DW_N)
   const K = int(args, GATHER_DW_K)
   const row = stride(N)
-  transpose(pack, row, dM, <usize>K << 2, N, K)
+  transpose(pack, row, dM, (<usize>K) << 2, N, K)
   dy += <usize>R * row
   for (let i = T - 1; i >= 0; i--) {
     for (let q = int(active, i) - 1; q >= 0; q--) {
@@ -290,5 +329,5 @@ export function GATHER_DW(args: usize): void {
       for (let at: usize = 0; at < row; at += 16) v128.store(column + at, f32x4.add(v128.load(column + at), v128.load(dy + at)))
     }
   }
-  transpose(dM, <usize>K << 2, pack, row, K, N)
+  transpose(dM, (<usize>K) << 2, pack, row, K, N)
 }

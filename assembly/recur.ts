@@ -4,9 +4,29 @@ import { active, B, int, last, pointer, poll, R, start, stride, T } from './cont
 import { activate, derivative } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
-  ABOVE_LAST, ABOVE_STEPS, CELL_IDENTITY, RECUR_BACK_above, RECUR_BACK_aboveKind, RECUR_BACK_cell, RECUR_BACK_d, RECUR_BACK_g, RECUR_BACK_g0,
-  RECUR_BACK_pack, RECUR_BACK_s, RECUR_BACK_S, RECUR_cell, RECUR_DW_d, RECUR_DW_dM, RECUR_DW_K, RECUR_DW_N, RECUR_DW_s, RECUR_DW_s0,
-  RECUR_pack, RECUR_s, RECUR_S, RECUR_s0,
+  ABOVE_LAST,
+  ABOVE_STEPS,
+  CELL_IDENTITY,
+  RECUR_BACK_above,
+  RECUR_BACK_aboveKind,
+  RECUR_BACK_cell,
+  RECUR_BACK_d,
+  RECUR_BACK_g,
+  RECUR_BACK_g0,
+  RECUR_BACK_pack,
+  RECUR_BACK_S,
+  RECUR_BACK_s,
+  RECUR_cell,
+  RECUR_DW_d,
+  RECUR_DW_dM,
+  RECUR_DW_K,
+  RECUR_DW_N,
+  RECUR_DW_s,
+  RECUR_DW_s0,
+  RECUR_pack,
+  RECUR_S,
+  RECUR_s,
+  RECUR_s0,
 } from './plan.gen'
 import { multiply, weightGradient } from './project'
 
@@ -24,7 +44,7 @@ export function RECUR(args: usize, stoppable: bool): bool {
     multiply(now, row, now, row, before, row, pack, rows, S, S)
     if (cell != CELL_IDENTITY) {
       for (let q = 0, at = now; q < rows; q++, at += row)
-        for (let n: usize = 0; n < <usize>S << 2; n += 16) v128.store(at + n, activate(v128.load(at + n), cell))
+        for (let n: usize = 0; n < (<usize>S) << 2; n += 16) v128.store(at + n, activate(v128.load(at + n), cell))
     }
     before = now
     if (stoppable && poll()) return false
@@ -55,7 +75,7 @@ export function RECUR_BACK(args: usize, stoppable: bool): bool {
     for (let q = 0; q < rows; q++) {
       const at = now + <usize>q * row
       const state = s + <usize>(first + q) * row
-      for (let n: usize = 0; n < <usize>S << 2; n += 16) v128.store(at + n, derivative(v128.load(at + n), v128.load(state + n), cell))
+      for (let n: usize = 0; n < (<usize>S) << 2; n += 16) v128.store(at + n, derivative(v128.load(at + n), v128.load(state + n), cell))
     }
     after = rows
     if (stoppable && poll()) return false

@@ -38,7 +38,7 @@ export function tileRow(y: usize, c: usize, a: usize, b: usize, panel: usize, K:
   let z2 = v128.load(c2, 16)
   let x3 = v128.load(c3)
   let z3 = v128.load(c3, 16)
-  for (const end = a + (<usize>K << 2); a < end; a += 4) {
+  for (const end = a + ((<usize>K) << 2); a < end; a += 4) {
     const e = v128.load32_splat(a)
     x0 = madd(e, v128.load(b), x0)
     z0 = madd(e, v128.load(b, 16), z0)
@@ -83,7 +83,7 @@ function tile4(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize,
   c = m > 3 ? c + ldc : c
   let x3 = v128.load(c)
   let z3 = v128.load(c, 16)
-  for (const end = b + (<usize>K << 5); b < end; b += 32) {
+  for (const end = b + ((<usize>K) << 5); b < end; b += 32) {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
     const e0 = v128.load32_splat(a0)
@@ -141,7 +141,7 @@ function tile6(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize,
   c = m > 5 ? c + ldc : c
   let x5 = v128.load(c)
   let z5 = v128.load(c, 16)
-  for (const end = b + (<usize>K << 5); b < end; b += 32) {
+  for (const end = b + ((<usize>K) << 5); b < end; b += 32) {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
     const e0 = v128.load32_splat(a0)
@@ -202,7 +202,7 @@ function packed4(y: usize, ldy: usize, a: usize, b: usize, K: i32): void {
   c += ldy
   let x3 = v128.load(c)
   let z3 = v128.load(c, 16)
-  for (const end = b + (<usize>K << 5); b < end; b += 32, a += 16) {
+  for (const end = b + ((<usize>K) << 5); b < end; b += 32, a += 16) {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
     const e0 = v128.load32_splat(a)
@@ -251,7 +251,7 @@ function packed6(y: usize, ldy: usize, a: usize, b: usize, K: i32): void {
   c += ldy
   let x5 = v128.load(c)
   let z5 = v128.load(c, 16)
-  for (const end = b + (<usize>K << 5); b < end; b += 32, a += 24) {
+  for (const end = b + ((<usize>K) << 5); b < end; b += 32, a += 24) {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
     const e0 = v128.load32_splat(a)

@@ -18,7 +18,10 @@ const REASONS = [
   [/not found: make|spawn make ENOENT/, 'there is no make'],
   [/(g\+\+|c\+\+|gcc|clang|cc)(: command)?(: No such file|: not found| not found)|find VS|No Xcode/i, 'there is no C++ compiler'],
   [/node_api\.h|js_native_api\.h/, 'the Node headers are not there'],
-  [/network|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|install error/, 'the Node headers are neither beside node nor can they be downloaded'],
+  [
+    /network|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|install error/,
+    'the Node headers are neither beside node nor can they be downloaded',
+  ],
   [/error: .*/, undefined],
 ]
 
@@ -71,7 +74,10 @@ try {
 // Headers that lie beside the binary need no download. Not `rebuild`: it would empty build/, where other things are built too.
 const prefix = dirname(dirname(process.execPath))
 const headers = existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? [`--nodedir=${prefix}`] : []
-const { status, stdout, stderr } = spawnSync(process.execPath, [nodeGyp, 'configure', 'build', ...headers, ...args], { cwd: root, encoding: 'utf8' })
+const { status, stdout, stderr } = spawnSync(process.execPath, [nodeGyp, 'configure', 'build', ...headers, ...args], {
+  cwd: root,
+  encoding: 'utf8',
+})
 process.stdout.write(stdout)
 process.stderr.write(stderr)
 if (status !== 0) fail(reasonIn(`${stdout}\n${stderr}`))

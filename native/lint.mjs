@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url'
 
 const native = dirname(fileURLToPath(import.meta.url))
 const files = readdirSync(native, { recursive: true }).filter((name) => /\.(h|cc)$/.test(name) && !name.endsWith('.gen.h'))
-const tool = ['clang-format-19', 'clang-format'].find((name) => / 19\./.test(spawnSync(name, ['--version'], { encoding: 'utf8' }).stdout ?? ''))
+const tool = ['clang-format-19', 'clang-format'].find((name) =>
+  / 19\./.test(spawnSync(name, ['--version'], { encoding: 'utf8' }).stdout ?? ''),
+)
 
 if (tool) {
   const mode = process.argv.includes('--write') ? ['-i'] : ['--dry-run', '--Werror']

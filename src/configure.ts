@@ -11,6 +11,10 @@ import { BpttError, show } from './errors.js'
 export function configure(o: { worker?: false | (() => object) }): void {
   const worker = new Options(o, 'options', 'configure').get('worker')
   if (worker !== undefined && worker !== false && typeof worker !== 'function')
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at: 'options.worker', expected: 'false or a function that makes a Worker', received: show(worker) })
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
+      at: 'options.worker',
+      expected: 'false or a function that makes a Worker',
+      received: show(worker),
+    })
   configureWorker(worker as undefined | false | (() => unknown))
 }

@@ -1,8 +1,9 @@
 /* doctor(): what would run here, and why not something better. */
+
+import type { BackendName, EngineDescription } from './backends/engine.js'
+import { chooseBackend, loadBackend } from './backends/select.js'
 import { BpttError } from './errors.js'
 import { VERSION } from './files/version.js'
-import { chooseBackend, loadBackend } from './backends/select.js'
-import type { BackendName, EngineDescription } from './backends/engine.js'
 import { platform } from './platform/platform.js'
 
 export interface Diagnosis {
@@ -10,7 +11,13 @@ export interface Diagnosis {
   readonly runtime: string
   /** What a model with backend 'auto' gets; undefined where that is an error. */
   readonly chosen: BackendName | undefined
-  readonly backends: readonly { readonly name: BackendName; readonly usable: boolean; readonly reason?: string; readonly fast?: EngineDescription; readonly portable?: EngineDescription }[]
+  readonly backends: readonly {
+    readonly name: BackendName
+    readonly usable: boolean
+    readonly reason?: string
+    readonly fast?: EngineDescription
+    readonly portable?: EngineDescription
+  }[]
   readonly threads: number
   /** For people. */
   toString(): string
@@ -22,7 +29,12 @@ export async function doctor(): Promise<Diagnosis> {
   const backends = (['native', 'wasm', 'reference'] as const).map((name) => {
     try {
       const backend = loadBackend(name)
-      return { name, usable: true, fast: backend.describe({ numerics: 'fast', threads }), portable: backend.describe({ numerics: 'portable', threads }) }
+      return {
+        name,
+        usable: true,
+        fast: backend.describe({ numerics: 'fast', threads }),
+        portable: backend.describe({ numerics: 'portable', threads }),
+      }
     } catch (error) {
       return { name, usable: false, reason: error instanceof Error ? error.message : String(error) }
     }
@@ -43,7 +55,9 @@ function words({ version, runtime, chosen, backends, threads }: Omit<Diagnosis, 
   return [
     `bptt ${version} on ${runtime}, ${threads} thread${threads === 1 ? '' : 's'} worth starting`,
     ...backends.map(({ name, usable, reason, fast, portable }) =>
-      usable ? `  ${name === chosen ? '→' : ' '} ${name.padEnd(10)} ${how(fast!)}; portable: ${how(portable!)}` : `    ${name.padEnd(10)} not usable: ${reason}`,
+      usable
+        ? `  ${name === chosen ? '→' : ' '} ${name.padEnd(10)} ${how(fast!)}; portable: ${how(portable!)}`
+        : `    ${name.padEnd(10)} not usable: ${reason}`,
     ),
     refusal ? `  No model can be run: ${refusal}` : `  A model with backend 'auto' runs on ${chosen}.`,
   ].join('\n')

@@ -65,8 +65,12 @@ export class BpttError extends Error {
 
 /** `corpus.jsonl:3: x[2][0]: is not a number: expected a finite number, received "a". Hint.` */
 function message(summary: string, { at, expected, received, hint, file, line }: ErrorDetails): string {
-  const place = [file === undefined ? '' : line === undefined ? `${file}: ` : `${file}:${line}: `, at === undefined ? '' : `${at}: `].join('')
-  const values = [expected === undefined ? '' : `expected ${expected}`, received === undefined ? '' : `received ${received}`].filter(Boolean).join(', ')
+  const place = [file === undefined ? '' : line === undefined ? `${file}: ` : `${file}:${line}: `, at === undefined ? '' : `${at}: `].join(
+    '',
+  )
+  const values = [expected === undefined ? '' : `expected ${expected}`, received === undefined ? '' : `received ${received}`]
+    .filter(Boolean)
+    .join(', ')
   return `${place}${summary}${values ? `: ${values}` : ''}.${hint ? ` ${hint}` : ''}`
 }
 

@@ -2,7 +2,7 @@
  * The public class: each method reads its arguments into plain data (check/, sequences/) and hands them to training/, inference/ or files/.
  * The rules behind the methods are section 4 of docs/design.md.
  */
-import { readConfig, type Choices } from './check/config.js'
+import { type Choices, readConfig } from './check/config.js'
 import { readForwardOptions, readGradientsOptions, readPyTorchOptions, readStreamOptions } from './check/options.js'
 import { BpttError, show } from './errors.js'
 import { decodeModel, encodeModel, type Model } from './files/model-file.js'
@@ -25,8 +25,27 @@ import { readExamples } from './training/dataset.js'
 import { train } from './training/train.js'
 import { trainer } from './training/trainer.js'
 import type {
-  Backward, Config, Data, Init, Input, LabelOf, Layer, Many, Num, Output, Prediction, Readout, Run, Scores, State, StepOptions, Tensor,
-  TensorLike, TrainOptions, Weights, X,
+  Backward,
+  Config,
+  Data,
+  Init,
+  Input,
+  LabelOf,
+  Layer,
+  Many,
+  Num,
+  Output,
+  Prediction,
+  Readout,
+  Run,
+  Scores,
+  State,
+  StepOptions,
+  Tensor,
+  TensorLike,
+  TrainOptions,
+  Weights,
+  X,
 } from './types.js'
 
 export type AnyRNN = RNN<Input, Output, Readout>
@@ -52,14 +71,19 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   /** @throws ERR_INVALID_ARG, ERR_OUT_OF_RANGE, ERR_UNKNOWN_OPTION, with the place and what to type instead */
   constructor(config: Config<I, O, R>) {
     const from = (config as { [FROM]?: Model } | undefined)?.[FROM]
-    const { network, ...runtime }: Choices = from ? { network: from.network, backend: 'auto', threads: undefined, numerics: 'fast' } : readConfig(config)
+    const { network, ...runtime }: Choices = from
+      ? { network: from.network, backend: 'auto', threads: undefined, numerics: 'fast' }
+      : readConfig(config)
     this.#core = new Core(network, runtime, from?.weights)
     this.#config = configOf(network, runtime) as Config<I, O, R>
   }
 
   static #of(model: unknown): Core {
     if (typeof model === 'object' && model !== null && #core in model) return model.#core
-    throw new BpttError('ERR_INVALID_THIS', 'this is not a model', { received: show(model), hint: 'Call it as model.method(…), or bind it to the model.' })
+    throw new BpttError('ERR_INVALID_THIS', 'this is not a model', {
+      received: show(model),
+      hint: 'Call it as model.method(…), or bind it to the model.',
+    })
   }
 
   static #make<M>(model: Model): M {
@@ -156,7 +180,10 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
    * logits = V s + c and outputs [B, T, t], or [B, t] with readout 'last'; states [B, T, s_k] after each step, for each layer; 0 past a
    * sequence's length. finalState: after its last step.
    */
-  async forward(xs: Many<I>, o?: Init): Promise<{ logits: Tensor; outputs: Tensor; states: Tensor[]; finalState: State; lengths: Int32Array }> {
+  async forward(
+    xs: Many<I>,
+    o?: Init,
+  ): Promise<{ logits: Tensor; outputs: Tensor; states: Tensor[]; finalState: State; lengths: Int32Array }> {
     const core = checked(RNN.#of(this))
     const { initialState } = readForwardOptions(o)
     const sequences = readSequences(core.network, xs, { at: 'xs' })
@@ -175,7 +202,11 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     const core = checked(RNN.#of(this))
     const { initialState, reduction, bptt } = readGradientsOptions(o)
     const { sequences, targets } = readExamples(core, data, '')
-    return gradients(core, sequences, targets, { initial: readInitialState(core.network, initialState as State, sequences.count), reduction, bptt })
+    return gradients(core, sequences, targets, {
+      initial: readInitialState(core.network, initialState as State, sequences.count),
+      reduction,
+      bptt,
+    })
   }
 
   /** The same from gradients of your own loss: of the logits, shaped as forward() gives them, of the states [B, T, s_k], or of both. */
@@ -242,7 +273,13 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   }
 
   /** What computes, and why nothing better does. Choosing is put off until it is needed, this getter included. */
-  get backend(): { name: string; isa: string; arithmetic: 'fma' | 'mul-add'; threads: number; why: { candidate: string; refused: string }[] } {
+  get backend(): {
+    name: string
+    isa: string
+    arithmetic: 'fma' | 'mul-add'
+    threads: number
+    why: { candidate: string; refused: string }[]
+  } {
     const core = RNN.#of(this)
     const { name, isa, arithmetic, threads } = core.description
     return { name, isa, arithmetic: arithmetic as 'fma' | 'mul-add', threads, why: core.backend.why.map((refusal) => ({ ...refusal })) }

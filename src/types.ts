@@ -72,12 +72,33 @@ export interface Config<I = Input, O = Output, R = Readout> {
 }
 
 type Names<N> = N extends Labels ? N[number] : number
-export type LabelOf<O> = O extends Vocabulary ? string : O extends { softmax: infer N } | { sigmoid: infer N } | { linear: infer N } ? Names<N> : Names<O>
+export type LabelOf<O> = O extends Vocabulary
+  ? string
+  : O extends { softmax: infer N } | { sigmoid: infer N } | { linear: infer N }
+    ? Names<N>
+    : Names<O>
 type Step<O> = O extends { linear: any }
-  ? { kind: 'linear'; /** values[0] */ value: number; values: Float32Array }
+  ? {
+      kind: 'linear'
+      /** values[0] */
+      value: number
+      values: Float32Array
+    }
   : O extends { sigmoid: any }
-    ? { kind: 'sigmoid'; /** those with p >= 0.5 */ labels: LabelOf<O>[]; probabilities: Float32Array }
-    : { kind: 'softmax'; /** the index where no labels were given */ label: LabelOf<O>; index: number; probability: number; probabilities: Float32Array }
+    ? {
+        kind: 'sigmoid'
+        /** those with p >= 0.5 */
+        labels: LabelOf<O>[]
+        probabilities: Float32Array
+      }
+    : {
+        kind: 'softmax'
+        /** the index where no labels were given */
+        label: LabelOf<O>
+        index: number
+        probability: number
+        probabilities: Float32Array
+      }
 export type Prediction<O, R> = R extends 'all' ? Step<O>[] : Step<O>
 /** One sequence for a network with this input. */
 export type X<I> = I extends Vocabulary ? string | Sequence : Sequence
@@ -85,7 +106,9 @@ export type X<I> = I extends Vocabulary ? string | Sequence : Sequence
 export type Many<I> = ArrayLike<X<I>> | TensorLike
 type Y1<O> = O extends { linear: any } ? number | Num : O extends { sigmoid: any } ? number | boolean | Num | Labels : string | number
 /** Targets: one a sequence (readout 'last') or one a step ('all', where null does not count). */
-export type Y<O, R> = TensorLike | (R extends 'all' ? ArrayLike<ArrayLike<Y1<O> | null>> | (O extends Vocabulary ? Labels : never) : ArrayLike<Y1<O>>)
+export type Y<O, R> =
+  | TensorLike
+  | (R extends 'all' ? ArrayLike<ArrayLike<Y1<O> | null>> | (O extends Vocabulary ? Labels : never) : ArrayLike<Y1<O>>)
 
 export interface Data<I, O, R> {
   x: Many<I>

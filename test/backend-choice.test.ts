@@ -39,7 +39,9 @@ function choose({ requested = 'auto', env, broken = {} }: Case) {
     attempt()
     console.log(JSON.stringify({ ...attempt(), loads }))`
   const { BPTT_BACKEND: _, ...rest } = process.env
-  return JSON.parse(execFileSync(process.execPath, ['-e', program], { encoding: 'utf8', env: env === undefined ? rest : { ...rest, BPTT_BACKEND: env } }))
+  return JSON.parse(
+    execFileSync(process.execPath, ['-e', program], { encoding: 'utf8', env: env === undefined ? rest : { ...rest, BPTT_BACKEND: env } }),
+  )
 }
 
 it('takes the best that loads, once, and no more than that', () => {

@@ -25,14 +25,40 @@ const runs = {
     options: { epochs: 25, batchSize: 16, seed: 3 },
   },
   'tokens, relu, linear at every step, nesterov, weights': {
-    config: { input: { tokens: 9 }, state: 33, output: { linear: 3 }, readout: 'all', nonlinearity: 'relu', bias: 'double', init: 'pytorch' },
-    data: { x: tokensOf(lengths, 9), y: perStep(() => [next() % 7, next() % 5, 1].map((v) => v / 7)), sampleWeights: lengths.map((_, b) => (b % 3) / 2) },
-    options: { epochs: 25, batchSize: 16, optimizer: { sgd: { lr: 0.02, momentum: 0.9, nesterov: true, weightDecay: 0.01 } }, clipNorm: 0.5 },
+    config: {
+      input: { tokens: 9 },
+      state: 33,
+      output: { linear: 3 },
+      readout: 'all',
+      nonlinearity: 'relu',
+      bias: 'double',
+      init: 'pytorch',
+    },
+    data: {
+      x: tokensOf(lengths, 9),
+      y: perStep(() => [next() % 7, next() % 5, 1].map((v) => v / 7)),
+      sampleWeights: lengths.map((_, b) => (b % 3) / 2),
+    },
+    options: {
+      epochs: 25,
+      batchSize: 16,
+      optimizer: { sgd: { lr: 0.02, momentum: 0.9, nesterov: true, weightDecay: 0.01 } },
+      clipNorm: 0.5,
+    },
   },
   'sigmoid, truncated, rmsprop, cosine': {
     config: { input: 3, state: 17, output: { sigmoid: 2 }, readout: 'all', nonlinearity: 'sigmoid' },
-    data: { x: sequencesOf(Array(16).fill(20), 3), y: Array.from({ length: 16 }, () => Array.from({ length: 20 }, () => [next() % 2, next() % 2])) },
-    options: { epochs: 25, batchSize: 16, optimizer: { rmsprop: { centered: true, momentum: 0.5 } }, bptt: { window: 7, stride: 5 }, schedule: { cosine: { warmup: 10 } } },
+    data: {
+      x: sequencesOf(Array(16).fill(20), 3),
+      y: Array.from({ length: 16 }, () => Array.from({ length: 20 }, () => [next() % 2, next() % 2])),
+    },
+    options: {
+      epochs: 25,
+      batchSize: 16,
+      optimizer: { rmsprop: { centered: true, momentum: 0.5 } },
+      bptt: { window: 7, stride: 5 },
+      schedule: { cosine: { warmup: 10 } },
+    },
   },
 } as const
 
@@ -53,16 +79,20 @@ onEach(TARGETS, ({ config, arithmetic }) => {
     })
 })
 
-it.each(Object.keys(runs).map((name, i) => [name, i] as const))('class fma is what exact fused operations give: %s', async (name, i) => {
-  const run = runs[name as keyof typeof runs]
-  const { network, ...runtime } = readConfig({ ...run.config, backend: 'reference' })
-  const core = new Core(network, runtime)
-  const oracle = createFused()
-  const engine: Engine = { description: oracle.description, submit: async (job: Job) => oracle.run(job), stop() {}, dispose() {} }
-  Object.assign(core, { engine })
-  await train(() => core, run.data, run.options)
-  expect(hashOf(weightTensors(core.layout.table, core.weights()))).toBe(GOLDEN.fma[i])
-}, 60_000)
+it.each(Object.keys(runs).map((name, i) => [name, i] as const))(
+  'class fma is what exact fused operations give: %s',
+  async (name, i) => {
+    const run = runs[name as keyof typeof runs]
+    const { network, ...runtime } = readConfig({ ...run.config, backend: 'reference' })
+    const core = new Core(network, runtime)
+    const oracle = createFused()
+    const engine: Engine = { description: oracle.description, submit: async (job: Job) => oracle.run(job), stop() {}, dispose() {} }
+    Object.assign(core, { engine })
+    await train(() => core, run.data, run.options)
+    expect(hashOf(weightTensors(core.layout.table, core.weights()))).toBe(GOLDEN.fma[i])
+  },
+  60_000,
+)
 
 /** Sizes at which work is really divided among threads and blocks, too slow for the reference. */
 onEach(BACKENDS.slice(0, 2), ({ config }) => {

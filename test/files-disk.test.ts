@@ -96,27 +96,30 @@ describe('saving', () => {
     expect(order).toEqual(windows ? ['file', 'rename'] : ['file', 'rename', 'folder'])
   })
 
-  it.each(['open', 'writeFile', 'sync', 'close', 'rename'] as const)('leaves the old file and nothing else where %s fails', async (step) => {
-    writeFileSync(path, OLD)
-    const failure = Object.assign(new Error(`ENOSPC: no space left on device, ${step}`), { code: 'ENOSPC' })
-    const open = fs.open
-    if (step === 'rename') vi.spyOn(fs, 'rename').mockRejectedValue(failure)
-    else if (step === 'open') vi.spyOn(fs, 'open').mockRejectedValue(failure)
-    else
-      vi.spyOn(fs, 'open').mockImplementation(async (...args) => {
-        const handle = await open(...args)
-        const whole = handle[step].bind(handle) as (...a: unknown[]) => Promise<void>
-        handle[step] = async (...a: unknown[]) => {
-          if (step === 'close') await whole()
-          if (step === 'writeFile') await whole(NEW.subarray(0, 3))
-          throw failure
-        }
-        return handle
-      })
-    expect(await rejection(writeBytes(path, NEW))).toMatchObject({ code: 'ERR_IO', file: path, cause: failure })
-    expect(readFileSync(path)).toEqual(OLD)
-    expect(left()).toEqual(['model.safetensors'])
-  })
+  it.each(['open', 'writeFile', 'sync', 'close', 'rename'] as const)(
+    'leaves the old file and nothing else where %s fails',
+    async (step) => {
+      writeFileSync(path, OLD)
+      const failure = Object.assign(new Error(`ENOSPC: no space left on device, ${step}`), { code: 'ENOSPC' })
+      const open = fs.open
+      if (step === 'rename') vi.spyOn(fs, 'rename').mockRejectedValue(failure)
+      else if (step === 'open') vi.spyOn(fs, 'open').mockRejectedValue(failure)
+      else
+        vi.spyOn(fs, 'open').mockImplementation(async (...args) => {
+          const handle = await open(...args)
+          const whole = handle[step].bind(handle) as (...a: unknown[]) => Promise<void>
+          handle[step] = async (...a: unknown[]) => {
+            if (step === 'close') await whole()
+            if (step === 'writeFile') await whole(NEW.subarray(0, 3))
+            throw failure
+          }
+          return handle
+        })
+      expect(await rejection(writeBytes(path, NEW))).toMatchObject({ code: 'ERR_IO', file: path, cause: failure })
+      expect(readFileSync(path)).toEqual(OLD)
+      expect(left()).toEqual(['model.safetensors'])
+    },
+  )
 
   it('says where it cannot write', async () => {
     expect((await rejection(writeBytes(join(folder, 'no', 'model'), NEW))).code).toBe('ERR_IO')
@@ -159,7 +162,10 @@ describe('saving', () => {
       child.kill('SIGKILL')
       await once(child, 'exit')
       const content = readFileSync(path)
-      expect(valid.some((v) => v.equals(content)), `trial ${trial}: ${content.length} bytes`).toBe(true)
+      expect(
+        valid.some((v) => v.equals(content)),
+        `trial ${trial}: ${content.length} bytes`,
+      ).toBe(true)
     }
     for (const name of readdirSync(folder)) utimesSync(join(folder, name), 1000, 1000)
     await writeBytes(path, NEW)
@@ -196,7 +202,9 @@ describe('a source', () => {
     expect((await rejection(read(bytes))).code).toBe('ERR_DETACHED')
     expect((await rejection(read(bytes.buffer))).code).toBe('ERR_DETACHED')
   })
-  it.each([undefined, null, 3, {}, [1, 2], new Float32Array(2)])('is not %o', async (from) => expect((await rejection(read(from))).code).toBe('ERR_INVALID_ARG'))
+  it.each([undefined, null, 3, {}, [1, 2], new Float32Array(2)])('is not %o', async (from) =>
+    expect((await rejection(read(from))).code).toBe('ERR_INVALID_ARG'),
+  )
   it('may be an address', async () => {
     const server = createServer((request, response) => {
       response.statusCode = request.url === '/model' ? 200 : 404

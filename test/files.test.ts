@@ -106,13 +106,15 @@ describe('a damaged model file', () => {
     for (const found of codes.keys()) expect(found).toMatch(/^ERR_MODEL_(FORMAT|VERSION|CHECKSUM|DTYPE)$/)
     expect([...codes.values()].reduce((a, b) => a + b)).toBe(8 * file.length)
   })
-  it('is refused with bytes after its end', async () => expect(await code(Buffer.concat([file, new Uint8Array(1)]))).toBe('ERR_MODEL_FORMAT'))
+  it('is refused with bytes after its end', async () =>
+    expect(await code(Buffer.concat([file, new Uint8Array(1)]))).toBe('ERR_MODEL_FORMAT'))
   it('may lie anywhere in memory', async () => {
     const shifted = new Uint8Array(file.length + 185).subarray(185)
     shifted.set(file)
     expect(bits((await decodeModel(shifted)).weights)).toEqual(bits((await decodeModel(file)).weights))
   })
-  it('has a limit', async () => expect((await rejection(decodeModel(file, { maxBytes: 100, file: 'x.safetensors' }))).message).toContain('x.safetensors: is too large'))
+  it('has a limit', async () =>
+    expect((await rejection(decodeModel(file, { maxBytes: 100, file: 'x.safetensors' }))).message).toContain('x.safetensors: is too large'))
 })
 
 describe('a hostile model file, digest made right', () => {
@@ -174,7 +176,11 @@ describe('a hostile model file, digest made right', () => {
     expect(data.length).toBe(4 * (6 + 4 + 2 + 2 + 4 + 2))
     expect(await code(seal(hostile))).toBe('ERR_MODEL_FORMAT')
   })
-  it.each([[[0, 0, 128, 127], 'Infinity'], [[0, 0, 192, 127], 'NaN'], [[1, 0, 128, 255], 'NaN']])('weights that are not finite: %s', async (bytes, received) => {
+  it.each([
+    [[0, 0, 128, 127], 'Infinity'],
+    [[0, 0, 192, 127], 'NaN'],
+    [[1, 0, 128, 255], 'NaN'],
+  ])('weights that are not finite: %s', async (bytes, received) => {
     const hostile = file.slice()
     read(hostile).tensors.get('head.weight')!.bytes.set(bytes, 12)
     expect(await rejection(decodeModel(seal(hostile)))).toMatchObject({ code: 'ERR_NONFINITE', at: 'head.weight[1][1]', received })
@@ -200,7 +206,10 @@ describe('a hostile header', () => {
     ['a zero inside', raw('{\0}')],
     ['a list', raw('[]')],
     ['two values', raw('{}{}')],
-    ['a name twice', raw(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, eight)],
+    [
+      'a name twice',
+      raw(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, eight),
+    ],
     ['a name twice, once escaped', raw('{"__metadata__":{"a":"","\\u0061":""}}')],
     ...['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'].flatMap((name): [string, Uint8Array][] => [
       [`a tensor ${name}`, raw(`{"${name}":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, eight)],
@@ -213,7 +222,13 @@ describe('a hostile header', () => {
     ['10 MB of metadata', raw(`{"__metadata__":{"a":"${'x'.repeat(1e7)}"}}`)],
     ['depth 1 000 000', raw(`{"a":${'['.repeat(1e6)}${']'.repeat(1e6)}}`)],
     ['100 000 names', raw(`{${Array.from({ length: 1e5 }, (_, i) => `"${i}":{}`).join()}}`)],
-    ['5 000 tensors', raw(`{${Array.from({ length: 5000 }, (_, i) => `"t${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`).join()}}`, new Uint8Array(5000))],
+    [
+      '5 000 tensors',
+      raw(
+        `{${Array.from({ length: 5000 }, (_, i) => `"t${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`).join()}}`,
+        new Uint8Array(5000),
+      ),
+    ],
     ['a long name', raw(JSON.stringify({ ['n'.repeat(257)]: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } }), eight)],
     ...[
       { data_offsets: [-8, 0] },
@@ -245,16 +260,26 @@ describe('a hostile header', () => {
     ]),
     ['a comma too many', raw(entry({}).replace('[2]', '[2,]'), eight)],
     ['a hole', raw(entry({ data_offsets: [4, 12] }), new Uint8Array(12))],
-    ['an overlap', raw('{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}', new Uint8Array(6))],
-    ['the same place twice', raw('{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', new Uint8Array(4))],
+    [
+      'an overlap',
+      raw('{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}', new Uint8Array(6)),
+    ],
+    [
+      'the same place twice',
+      raw('{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', new Uint8Array(4)),
+    ],
   ])('is refused: %s', async (_, file) => {
     expect(await code(file)).toBe('ERR_MODEL_FORMAT')
     expect(() => read(file)).toThrow()
     expect('x' in {}).toBe(false)
   })
-  it('is refused for an unknown type', () => expect(() => read(raw(entry({ dtype: 'F31' }), eight))).toThrow(expect.objectContaining({ code: 'ERR_MODEL_DTYPE' })))
+  it('is refused for an unknown type', () =>
+    expect(() => read(raw(entry({ dtype: 'F31' }), eight))).toThrow(expect.objectContaining({ code: 'ERR_MODEL_DTYPE' })))
   it('may list tensors in any order, unless the file is ours', () => {
-    const file = raw('{"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}', new Uint8Array([1, 2, 3, 4, 5, 6]))
+    const file = raw(
+      '{"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}',
+      new Uint8Array([1, 2, 3, 4, 5, 6]),
+    )
     expect([...read(file).tensors.get('b')!.bytes]).toEqual([3, 4, 5, 6])
     expect(read(file).ordered).toBe(false)
   })
@@ -299,7 +324,8 @@ describe('the parts', () => {
     const all = new Uint8Array(Uint16Array.from({ length: 65536 }, (_, i) => i).buffer)
     const stored = (dtype: string) => toFloat32({ dtype, shape: [65536], bytes: all }, 't', refusal())
     const half = stored('F16')
-    const by = (sign: number, e: number, f: number) => (e === 31 ? (f ? Number.NaN : Infinity) : e ? (1 + f / 1024) * 2 ** (e - 15) : f * 2 ** -24) * sign
+    const by = (sign: number, e: number, f: number) =>
+      (e === 31 ? (f ? Number.NaN : Infinity) : e ? (1 + f / 1024) * 2 ** (e - 15) : f * 2 ** -24) * sign
     for (let i = 0; i < 65536; i++) {
       const expected = by(i >> 15 ? -1 : 1, (i >> 10) & 31, i & 1023)
       if (!Object.is(half[i], expected)) expect.unreachable(`${i}: ${half[i]}, not ${expected}`)
@@ -309,11 +335,34 @@ describe('the parts', () => {
   })
 
   it('JSON is read as JSON.parse does, where both read it', () => {
-    const texts = ['{"a":[1,-2,0,true,false,null,"\\u00e9\\n\\"\\\\\\/"],"b":{}}', '[]', ' [ ] ', '"\\ud83d\\ude00"', '9007199254740991', '[[[[[1]]]]]']
+    const texts = [
+      '{"a":[1,-2,0,true,false,null,"\\u00e9\\n\\"\\\\\\/"],"b":{}}',
+      '[]',
+      ' [ ] ',
+      '"\\ud83d\\ude00"',
+      '9007199254740991',
+      '[[[[[1]]]]]',
+    ]
     const plain = (value: unknown): unknown =>
       value instanceof Map ? Object.fromEntries([...value].map(([k, v]) => [k, plain(v)])) : Array.isArray(value) ? value.map(plain) : value
     for (const text of texts) expect(plain(parseJson(text, (what) => new Error(what)))).toEqual(JSON.parse(text))
-    for (const text of ['', '{', '[1', '[1 2]', '{"a"}', '{"a":}', '{a:1}', "'a'", 'tru', '"a', '"\\x"', '"\\u12"', '[,]', '1 2', '[[[[[[1]]]]]]'])
+    for (const text of [
+      '',
+      '{',
+      '[1',
+      '[1 2]',
+      '{"a"}',
+      '{"a":}',
+      '{a:1}',
+      "'a'",
+      'tru',
+      '"a',
+      '"\\x"',
+      '"\\u12"',
+      '[,]',
+      '1 2',
+      '[[[[[[1]]]]]]',
+    ])
       expect(() => parseJson(text, (what) => new Error(what)), text).toThrow()
   })
 })

@@ -28,7 +28,11 @@ const shapes = [
 onEach(BACKENDS, ({ config }) => {
   describe.each(Object.keys(heads) as (keyof typeof heads)[])('loss of %s', (name) => {
     const { output, y } = heads[name]
-    it.each(shapes.flatMap((shape) => (['last', 'all'] as const).map((readout) => [JSON.stringify({ ...shape, readout }), shape, readout] as const)))('%s', async (_, shape, readout) => {
+    it.each(
+      shapes.flatMap((shape) =>
+        (['last', 'all'] as const).map((readout) => [JSON.stringify({ ...shape, readout }), shape, readout] as const),
+      ),
+    )('%s', async (_, shape, readout) => {
       const model = new RNN({ input: 4, ...shape, readout, output, missing: 'mask', init: 'pytorch', ...config } as never) as RNN
       const x = sequencesOf(lengths, 4)
       x[2]![3]![1] = Number.NaN
@@ -75,7 +79,10 @@ onEach(BACKENDS, ({ config }) => {
       const state = (S: number) => ({ s: { shape: [B, S], data: Float32Array.from({ length: B * S }, random) } })
       const initialState = { layers: [state(3), state(4)] }
       const before = await model.forward(x, { initialState })
-      const noise = ({ shape }: { shape: readonly number[] }) => ({ shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, random) })
+      const noise = ({ shape }: { shape: readonly number[] }) => ({
+        shape,
+        data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, random),
+      })
       const dLogits = noise(before.logits)
       const dStates = before.states.map(noise)
       const upstream = { ...(withLogits && { logits: dLogits }), ...(withStates && { states: dStates }) }
@@ -89,7 +96,11 @@ onEach(BACKENDS, ({ config }) => {
         return sum
       }
       const { gradients, stateGradientNorms } = await model.backward(x, upstream, { initialState })
-      const found = gradients as unknown as { layers: Record<string, { data: Float32Array }>[]; V: { data: Float32Array }; c: { data: Float32Array } }
+      const found = gradients as unknown as {
+        layers: Record<string, { data: Float32Array }>[]
+        V: { data: Float32Array }
+        c: { data: Float32Array }
+      }
 
       const eps = 2 ** -6
       const near = async (what: string, got: number, change: (by: number) => void) => {
@@ -98,10 +109,13 @@ onEach(BACKENDS, ({ config }) => {
         change(-2 * eps)
         const below = await value()
         change(eps)
-        expect(Math.abs(got - (above - below) / (2 * eps)), `${what}: ${got}, ${(above - below) / (2 * eps)}`).toBeLessThan(2e-3 * Math.max(1, Math.abs(got)))
+        expect(Math.abs(got - (above - below) / (2 * eps)), `${what}: ${got}, ${(above - below) / (2 * eps)}`).toBeLessThan(
+          2e-3 * Math.max(1, Math.abs(got)),
+        )
       }
       for (const [k, { s }] of initialState.layers.entries())
-        for (let i = 0; i < s.data.length; i++) await near(`initial state ${k} ${i}`, gradients.initialState.layers[k]!.s.data[i]!, (by) => (s.data[i]! += by))
+        for (let i = 0; i < s.data.length; i++)
+          await near(`initial state ${k} ${i}`, gradients.initialState.layers[k]!.s.data[i]!, (by) => (s.data[i]! += by))
       for (const [b, steps] of x.entries())
         for (const [i, step] of steps.entries())
           for (const [j, w] of step.entries()) {
@@ -130,7 +144,14 @@ onEach(BACKENDS, ({ config }) => {
   it('the norm of a gradient that reaches back says by how much', async () => {
     // s_i = ½ s_{i-1}: each step halves what comes from above, so the norms are powers of two.
     const model = new RNN({ input: 1, state: 2, output: { linear: 1 }, nonlinearity: 'identity', bias: false, ...config })
-    model.setWeights({ U: [[0], [0]], W: [[0.5, 0], [0, 0.5]], V: [[0, 0]] })
+    model.setWeights({
+      U: [[0], [0]],
+      W: [
+        [0.5, 0],
+        [0, 0.5],
+      ],
+      V: [[0, 0]],
+    })
     const states = [{ shape: [1, 5, 2], data: [0, 0, 0, 0, 0, 0, 0, 0, 0, 1] }]
     const { stateGradientNorms, gradients } = await model.backward([[1, 2, 3, 4, 5]], { states })
     expect(Array.from(stateGradientNorms[0]!.data)).toEqual([1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1])

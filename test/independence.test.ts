@@ -12,7 +12,8 @@ const x = sequencesOf(lengths, 6)
 const longest = 12
 
 onEach(BACKENDS, ({ config }) => {
-  const make = (more: object = {}) => new RNN({ input: 6, state: [21, 13], output: 5, readout: 'all', seed: 4, ...config, ...more } as never) as RNN
+  const make = (more: object = {}) =>
+    new RNN({ input: 6, state: [21, 13], output: 5, readout: 'all', seed: 4, ...config, ...more } as never) as RNN
   const rowsOf = (tensor: { shape: readonly number[]; data: Float32Array }, b: number, n: number) => {
     const size = tensor.shape.slice(2).reduce((a, c) => a * c, 1)
     const T = tensor.shape[1]!
@@ -26,11 +27,14 @@ onEach(BACKENDS, ({ config }) => {
     for (const [b, one] of x.entries()) {
       const alone = await model.forward([one])
       expect(alone.lengths[0]).toBe(lengths[b])
-      for (const name of ['logits', 'outputs'] as const) expect(rowsOf(alone[name], 0, lengths[b]!)).toEqual(rowsOf(all[name], b, lengths[b]!))
+      for (const name of ['logits', 'outputs'] as const)
+        expect(rowsOf(alone[name], 0, lengths[b]!)).toEqual(rowsOf(all[name], b, lengths[b]!))
       for (const k of [0, 1]) {
         expect(rowsOf(alone.states[k]!, 0, lengths[b]!)).toEqual(rowsOf(all.states[k]!, b, lengths[b]!))
         const S = [21, 13][k]!
-        expect(Array.from(alone.finalState.layers[k]!.s.data)).toEqual(Array.from(all.finalState.layers[k]!.s.data.subarray(b * S, b * S + S)))
+        expect(Array.from(alone.finalState.layers[k]!.s.data)).toEqual(
+          Array.from(all.finalState.layers[k]!.s.data.subarray(b * S, b * S + S)),
+        )
       }
       expect(all.outputs.data.slice((b * longest + lengths[b]!) * 5, (b + 1) * longest * 5).every((v) => v === 0)).toBe(true)
     }
@@ -44,7 +48,8 @@ onEach(BACKENDS, ({ config }) => {
     for (const b of [1, 4, 6]) {
       const alone = await model.gradients({ x: [x[b]!], y: [y[b]!] }, { reduction: 'sum' })
       expect(rowsOf(alone.gradients.x, 0, lengths[b]!)).toEqual(rowsOf(all.gradients.x, b, lengths[b]!))
-      const norms = (from: typeof all, row: number, T: number) => Array.from(from.stateGradientNorms[0]!.data.subarray(row * (T + 1), row * (T + 1) + lengths[b]! + 1))
+      const norms = (from: typeof all, row: number, T: number) =>
+        Array.from(from.stateGradientNorms[0]!.data.subarray(row * (T + 1), row * (T + 1) + lengths[b]! + 1))
       expect(norms(alone, 0, lengths[b]!)).toEqual(norms(all, b, longest))
     }
     model.dispose()
@@ -92,7 +97,8 @@ onEach(BACKENDS, ({ config }) => {
     const last = make({ readout: 'last' })
     last.setWeights({ layers: all.layers, V: all.V, c: all.c } as never)
     const [a, l] = [await all.forward(x), await last.forward(x)]
-    for (const b of lengths.keys()) if (lengths[b]! > 0) expect(Array.from(l.logits.data.subarray(b * 5, b * 5 + 5))).toEqual(rowsOf(a.logits, b, lengths[b]!).slice(-5))
+    for (const b of lengths.keys())
+      if (lengths[b]! > 0) expect(Array.from(l.logits.data.subarray(b * 5, b * 5 + 5))).toEqual(rowsOf(a.logits, b, lengths[b]!).slice(-5))
     const answers = (await last.predictMany(x)) as unknown as { index: number }[]
     const steps = (await all.predictMany(x)) as unknown as { index: number }[][]
     answers.forEach((answer, b) => lengths[b]! > 0 && expect(answer).toEqual(steps[b]!.at(-1)))
@@ -108,11 +114,16 @@ onEach(BACKENDS, ({ config }) => {
     let initialState: typeof whole.finalState | undefined
     for (const [i, to] of cuts.slice(1).entries()) {
       const from = cuts[i]!
-      const piece = await model.forward(x.map((steps) => steps.slice(from, to)), initialState && { initialState })
+      const piece = await model.forward(
+        x.map((steps) => steps.slice(from, to)),
+        initialState && { initialState },
+      )
       for (const b of lengths.keys()) {
         const n = Math.max(0, Math.min(lengths[b]!, to) - from)
         const T = piece.logits.shape[1]!
-        expect(Array.from(piece.logits.data.subarray(b * T * 5, (b * T + n) * 5))).toEqual(rowsOf(whole.logits, b, from + n).slice(from * 5))
+        expect(Array.from(piece.logits.data.subarray(b * T * 5, (b * T + n) * 5))).toEqual(
+          rowsOf(whole.logits, b, from + n).slice(from * 5),
+        )
       }
       initialState = piece.finalState
     }
@@ -143,7 +154,8 @@ onEach(BACKENDS, ({ config }) => {
       const [a, b] = [x[1]!, x[5]!]
       const { outputs } = await model.forward([a, b])
       const live = model.stream({ batch: 2 })
-      for (let i = 0; i < 4; i++) expect(Array.from(live.push([...a[i]!, ...b[i]!]))).toEqual([0, 1].flatMap((q) => rowsOf(outputs, q, i + 1).slice(-5)))
+      for (let i = 0; i < 4; i++)
+        expect(Array.from(live.push([...a[i]!, ...b[i]!]))).toEqual([0, 1].flatMap((q) => rowsOf(outputs, q, i + 1).slice(-5)))
       live.reset(0)
       const got = live.push([...a[0]!, ...b[4]!])
       expect(Array.from(got.subarray(0, 5))).toEqual(rowsOf(outputs, 0, 1))
@@ -179,7 +191,11 @@ onEach(BACKENDS, ({ config }) => {
       const gaps = x[1]!.map((step, i) => (i === 0 || i % 3 === 2 ? step.map((v, j) => (j === 1 ? Number.NaN : v)) : step))
       const whole = await sensors.forward([gaps, x[5]!])
       const both = sensors.stream({ batch: 2 })
-      gaps.forEach((step, i) => expect(Array.from(both.push([...step, ...x[5]![i]!])), `step ${i}`).toEqual([0, 1].flatMap((q) => rowsOf(whole.outputs, q, i + 1).slice(-5))))
+      gaps.forEach((step, i) =>
+        expect(Array.from(both.push([...step, ...x[5]![i]!])), `step ${i}`).toEqual(
+          [0, 1].flatMap((q) => rowsOf(whole.outputs, q, i + 1).slice(-5)),
+        ),
+      )
       sensors.dispose()
     })
   })
@@ -204,7 +220,12 @@ onEach(BACKENDS, ({ config }) => {
     await model.train({ x, y: x.map((steps) => steps.map((_, i) => i % 5)) }, { epochs: 3 })
     const again = await RNN.load<typeof model>(await model.toBytes())
     expect(weightsOf(again)).toEqual(weightsOf(model))
-    expect(again.config).toEqual({ ...model.config, backend: again.config.backend, threads: again.config.threads, numerics: again.config.numerics })
+    expect(again.config).toEqual({
+      ...model.config,
+      backend: again.config.backend,
+      threads: again.config.threads,
+      numerics: again.config.numerics,
+    })
     // load() takes the best backend: bits are promised inside a class of arithmetic
     if (again.backend.arithmetic === model.backend.arithmetic) expect(await again.predictMany(x)).toEqual(await model.predictMany(x))
     expect(Buffer.from(await again.toBytes()).equals(await model.toBytes())).toBe(true)

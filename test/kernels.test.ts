@@ -11,7 +11,9 @@ const compiler = spawnSync('g++', ['--version']).status === 0
 
 it.skipIf(!compiler)(`kernels and disassembly${compiler ? '' : ': no g++ here'}`, { timeout: 240_000 }, async () => {
   const { code, output } = await new Promise<{ code: unknown; output: string }>((resolve) =>
-    execFile(process.execPath, [join('native', 'test', 'run.mjs')], { cwd: root, maxBuffer: 1 << 24 }, (error, stdout, stderr) => resolve({ code: error ? (error.code ?? error.signal) : 0, output: stdout + stderr })),
+    execFile(process.execPath, [join('native', 'test', 'run.mjs')], { cwd: root, maxBuffer: 1 << 24 }, (error, stdout, stderr) =>
+      resolve({ code: error ? (error.code ?? error.signal) : 0, output: stdout + stderr }),
+    ),
   )
   console.log(output.trim())
   expect(code, output).toBe(0)

@@ -3,8 +3,8 @@
  * is dropped is freed, a process ends by itself when it has nothing more to do.
  */
 import { describe, expect, it } from 'vitest'
-import { BACKENDS, onEach } from './support/targets.js'
 import { inChild, PRELUDE } from './support/child.js'
+import { BACKENDS, onEach } from './support/targets.js'
 
 onEach(BACKENDS, ({ config: { backend } }) => {
   const name = JSON.stringify(backend)
@@ -36,7 +36,8 @@ onEach(BACKENDS, ({ config: { backend } }) => {
   })
 
   it('33 endings in mid-training: 12 Workers terminated, 9 processes exited, 12 runs aborted', { timeout: 120_000 }, async () => {
-    const workers = await inChild(`
+    const workers = await inChild(
+      `
       const { Worker } = require('node:worker_threads');
       const source = ${JSON.stringify(PRELUDE)} + ${JSON.stringify(`
         require('node:worker_threads').parentPort.postMessage('ready');
@@ -56,16 +57,23 @@ onEach(BACKENDS, ({ config: { backend } }) => {
         await model.train({ x, y }, { ...endless, signal: stop.signal }).then(() => { throw new Error('ended by itself') }, (e) => { if (e.message !== 'enough') throw e });
       }
       console.log(history.length, Number.isFinite(model.W.data[0]));
-    `, [], 90_000)
+    `,
+      [],
+      90_000,
+    )
     expect(workers).toMatchObject({ code: 0, output: '2 true' })
     for (let i = 0; i < 9; i += 3) {
-      const exits = [i, i + 1, i + 2].map((n) => inChild(`make(${name}).train({ x, y }, endless); setTimeout(() => process.exit(7), ${10 + n * 12})`))
+      const exits = [i, i + 1, i + 2].map((n) =>
+        inChild(`make(${name}).train({ x, y }, endless); setTimeout(() => process.exit(7), ${10 + n * 12})`),
+      )
       for (const exit of await Promise.all(exits)) expect(exit).toMatchObject({ code: 7, output: '' })
     }
   })
 
   it('an uncaught error in mid-training ends the process with it', async () => {
-    const { code, output } = await inChild(`make(${name}).train({ x, y }, endless); setTimeout(() => { throw new Error('of the user') }, 60)`)
+    const { code, output } = await inChild(
+      `make(${name}).train({ x, y }, endless); setTimeout(() => { throw new Error('of the user') }, 60)`,
+    )
     expect(code).toBe(1)
     expect(output).toContain('Error: of the user')
   })
@@ -89,7 +97,8 @@ onEach(BACKENDS, ({ config: { backend } }) => {
 
   it('200 models that are made, trained and dropped leave no growth', { timeout: 120_000 }, async () => {
     // Each holds 2 MB outside of the JavaScript heap: a leak would show as 300 MB.
-    const { code, output } = await inChild(`
+    const { code, output } = await inChild(
+      `
       const sets = { x: x.slice(0, 2), y: y.slice(0, 2) };
       const settle = async () => { for (let i = 0; i < 4; i++) { gc(); await new Promise((r) => setTimeout(r, 5)); } };
       let before;
@@ -102,7 +111,10 @@ onEach(BACKENDS, ({ config: { backend } }) => {
       }
       await settle();
       console.log(Math.round((process.memoryUsage().rss - before) / 2 ** 20));
-    `, ['--expose-gc'], 110_000)
+    `,
+      ['--expose-gc'],
+      110_000,
+    )
     expect(code, output).toBe(0)
     expect(Number(output)).toBeLessThan(120)
   })
@@ -110,11 +122,13 @@ onEach(BACKENDS, ({ config: { backend } }) => {
 
 describe('the first prediction', () => {
   it('comes soon after require()', async () => {
-    const { code, output } = await inChild(`
+    const { code, output } = await inChild(
+      `
       const model = make('auto');
       await model.predict(x[0]);
       console.log(model.backend.name, Math.round(performance.now() - begin), 'ms after require, state 24');
-    `.replace('const model', 'const begin = 0; const model'))
+    `.replace('const model', 'const begin = 0; const model'),
+    )
     expect(code, output).toBe(0)
     console.log(`${output} (the process included)`)
     expect(Number(output.split(' ')[1])).toBeLessThan(10_000)

@@ -25,7 +25,11 @@ export function seal(file: Uint8Array): Uint8Array {
 /** The header as text, changed; the digest made right again unless `sealed` is false. */
 export function edit(file: Uint8Array, change: (header: string) => string, sealed = true): Uint8Array {
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
-  const header = change(Buffer.from(file.subarray(8, 8 + length)).toString('utf8').trimEnd())
+  const header = change(
+    Buffer.from(file.subarray(8, 8 + length))
+      .toString('utf8')
+      .trimEnd(),
+  )
   const result = raw(header, file.subarray(8 + length))
   return sealed ? seal(result) : result
 }

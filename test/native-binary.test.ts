@@ -13,7 +13,10 @@ const built = native && process.platform === 'linux' && process.arch === 'x64' &
 it.skipIf(!built)('needs no newer libraries than Node 20 itself does', () => {
   const binary = readFileSync(new URL('../build/Release/bptt.node', import.meta.url))
   const text = binary.toString('latin1')
-  const newest = (name: string) => [...text.matchAll(new RegExp(`\\0${name}_([\\d.]+)(?=\\0)`, 'g'))].map(([, version]) => version!).sort((a, b) => (upTo(a, b) ? 1 : -1))[0]
+  const newest = (name: string) =>
+    [...text.matchAll(new RegExp(`\\0${name}_([\\d.]+)(?=\\0)`, 'g'))]
+      .map(([, version]) => version!)
+      .sort((a, b) => (upTo(a, b) ? 1 : -1))[0]
   expect(upTo(newest('GLIBC')!, '2.14'), newest('GLIBC')).toBe(true)
   expect(upTo(newest('GLIBCXX')!, '3.4.22'), newest('GLIBCXX')).toBe(true)
   expect(binary.length).toBeLessThan(500_000)

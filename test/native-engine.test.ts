@@ -1,9 +1,9 @@
 /* What a native engine does with a job: numbers, memory, results, errors that change nothing. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { address, NONE, Region, stride } from '#lib/plan/memory.js'
-import { Head, Optimizer, Result, RESULT_FIELDS, Rows, Status } from '#lib/plan/operations.js'
-import { Scalar } from '#lib/plan/optimizers.js'
 import type { Job } from '#lib/backends/engine.js'
+import { address, NONE, Region, stride } from '#lib/plan/memory.js'
+import { Head, Optimizer, RESULT_FIELDS, Result, Rows, Status } from '#lib/plan/operations.js'
+import { Scalar } from '#lib/plan/optimizers.js'
 import { bytesOf, frame, layer, longJob, native, noJob, numbers, plan } from './native-plan.js'
 
 const options = { numerics: 'fast', threads: 2 } as const
@@ -58,7 +58,12 @@ function layerJob(K: number, S: number, B: number, T: number) {
 
 describe.skipIf(!native)('a native engine', () => {
   it('computes the states of a layer', () => {
-    for (const [K, S, B, T] of [[3, 5, 2, 4], [1, 16, 1, 7], [7, 33, 9, 3], [2, 70, 17, 5]] as const) {
+    for (const [K, S, B, T] of [
+      [3, 5, 2, 4],
+      [1, 16, 1, 7],
+      [7, 33, 9, 3],
+      [2, 70, 17, 5],
+    ] as const) {
       const { job, values } = layerJob(K, S, B, T)
       const { results, reads } = local().run(job)
       expect([...results]).toEqual([Status.DONE, 0, 0, 0, 1, 0, 0, 0])
@@ -95,9 +100,13 @@ describe.skipIf(!native)('a native engine', () => {
     const data = numbers(16, 9)
     engine.run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at: HOME, data }] })
     const writes = [{ at: HOME, data: new Float32Array(16) }]
-    expect(codeOf(() => engine.run({ ...noJob, bytes: bytesOf({ HOME: 1, DATA: 2, SCRATCH: 2 ** 28 + 1 }), writes }))).toBe('ERR_OUT_OF_MEMORY')
+    expect(codeOf(() => engine.run({ ...noJob, bytes: bytesOf({ HOME: 1, DATA: 2, SCRATCH: 2 ** 28 + 1 }), writes }))).toBe(
+      'ERR_OUT_OF_MEMORY',
+    )
     // DATA has not grown, and HOME has not been written.
-    expect(codeOf(() => engine.run({ ...noJob, reads: [{ at: address(Region.DATA, 0), kind: 'float32', length: 1 }] }))).toBe('ERR_INTERNAL')
+    expect(codeOf(() => engine.run({ ...noJob, reads: [{ at: address(Region.DATA, 0), kind: 'float32', length: 1 }] }))).toBe(
+      'ERR_INTERNAL',
+    )
     expect(engine.run({ ...noJob, reads: [{ at: HOME, kind: 'float32', length: 16 }] }).reads[0]).toEqual(data)
   })
 
@@ -105,7 +114,12 @@ describe.skipIf(!native)('a native engine', () => {
   function descent() {
     const [p, g] = [HOME, HOME + 1]
     const [x, y, w] = [0, 1, 2].map((unit) => address(Region.DATA, unit)) as [number, number, number]
-    const [h, z, rowLoss, pack] = [address(Region.SCRATCH, 0), address(Region.SCRATCH, 1), address(Region.SCRATCH, 2), address(Region.PACK, 0)]
+    const [h, z, rowLoss, pack] = [
+      address(Region.SCRATCH, 0),
+      address(Region.SCRATCH, 1),
+      address(Region.SCRATCH, 2),
+      address(Region.PACK, 0),
+    ]
     const code = plan(
       [
         ['PACK', pack, p, 1, 1, 0],
@@ -126,7 +140,12 @@ describe.skipIf(!native)('a native engine', () => {
     const one = frame(1, 1, scalars)
     const job = (input: number, target: number, count: number): Job => ({
       bytes: bytesOf({ HOME: 2, DATA: 3, SCRATCH: 3, PACK: 4 }),
-      writes: [[p, 3], [x, input], [y, target], [w, 1]].map(([at, value]) => ({ at: at!, data: Float32Array.of(value!) })),
+      writes: [
+        [p, 3],
+        [x, input],
+        [y, target],
+        [w, 1],
+      ].map(([at, value]) => ({ at: at!, data: Float32Array.of(value!) })),
       plan: code,
       frames: Int32Array.from(Array.from({ length: count }, () => [...one]).flat()),
       count,
@@ -161,8 +180,11 @@ describe.skipIf(!native)('a native engine', () => {
     engine.run(job)
     const { at } = job.writes[3]!
     const step = engine.prepare({
-      bytes: job.bytes, plan: job.plan, frame: job.frames,
-      input: { at, kind: 'float32', length: 3 }, output: { at: job.reads[0].at, length: 5 },
+      bytes: job.bytes,
+      plan: job.plan,
+      frame: job.frames,
+      input: { at, kind: 'float32', length: 3 },
+      output: { at: job.reads[0].at, length: 5 },
     })
     for (const seed of [5, 6]) {
       step.input.set(numbers(3, seed))
@@ -178,7 +200,17 @@ describe.skipIf(!native)('a native engine', () => {
     structuredClone(step.output, { transfer: [step.output.buffer as ArrayBuffer] })
     expect(codeOf(() => step.run())).toBe('ERR_DETACHED')
     engine.dispose()
-    expect(codeOf(() => engine.prepare({ bytes: job.bytes, plan: job.plan, frame: job.frames, input: { at, kind: 'float32', length: 3 }, output: { at, length: 1 } }))).toBe('ERR_DISPOSED')
+    expect(
+      codeOf(() =>
+        engine.prepare({
+          bytes: job.bytes,
+          plan: job.plan,
+          frame: job.frames,
+          input: { at, kind: 'float32', length: 3 },
+          output: { at, length: 1 },
+        }),
+      ),
+    ).toBe('ERR_DISPOSED')
   })
 
   it('takes one job at a time', async () => {

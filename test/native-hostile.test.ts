@@ -2,11 +2,11 @@
 import { createRequire } from 'node:module'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { address, NONE, Region } from '#lib/plan/memory.js'
-import { FRAME_HEADER, FrameField, SEQUENCE_FIELDS } from '#lib/plan/frame.js'
-import { Head, OPERATIONS, RESULT_FIELDS, Rows, type OperationName } from '#lib/plan/operations.js'
 import type { Job } from '#lib/backends/engine.js'
-import { bytesOf, frame, layer, native, noJob, numbers, plan, type Line } from './native-plan.js'
+import { FRAME_HEADER, FrameField, SEQUENCE_FIELDS } from '#lib/plan/frame.js'
+import { address, NONE, Region } from '#lib/plan/memory.js'
+import { Head, OPERATIONS, type OperationName, RESULT_FIELDS, Rows } from '#lib/plan/operations.js'
+import { bytesOf, frame, type Line, layer, native, noJob, numbers, plan } from './native-plan.js'
 
 const local = () => native!.createLocal({ numerics: 'fast', threads: 1 })
 function errorOf(body: () => unknown): { code?: string; message: string } {
@@ -20,7 +20,13 @@ function errorOf(body: () => unknown): { code?: string; message: string } {
 const [K, S, B, T] = [3, 20, 2, 4]
 const R = B * T
 const good = layer(K, S, B, R)
-const job = (lines: Line[], frames = frame(B, T), bytes = good.bytes): Job => ({ ...noJob, bytes, plan: plan(lines, [1]), frames, count: 1 })
+const job = (lines: Line[], frames = frame(B, T), bytes = good.bytes): Job => ({
+  ...noJob,
+  bytes,
+  plan: plan(lines, [1]),
+  frames,
+  count: 1,
+})
 
 /** One valid instruction of each kind, over regions of 1000 units. */
 const D = address(Region.DATA, 0)
@@ -76,10 +82,22 @@ describe.skipIf(!native)('a plan that is wrong', () => {
     for (const name of Object.keys(OPERATIONS) as OperationName[])
       OPERATIONS[name].forEach((argument, i) => {
         if (!argument.startsWith('@') || each[name][i] === NONE) return
-        for (const bad of [-2, -(2 ** 31), 5 * 2 ** 28, 2 ** 31 - 1, Math.floor(each[name][i]! / 2 ** 28) * 2 ** 28 + 1000, Math.floor(each[name][i]! / 2 ** 28) * 2 ** 28 + 2 ** 28 - 1]) {
+        for (const bad of [
+          -2,
+          -(2 ** 31),
+          5 * 2 ** 28,
+          2 ** 31 - 1,
+          Math.floor(each[name][i]! / 2 ** 28) * 2 ** 28 + 1000,
+          Math.floor(each[name][i]! / 2 ** 28) * 2 ** 28 + 2 ** 28 - 1,
+        ]) {
           const args = [...each[name]]
           args[i] = bad
-          expect([name, argument, bad, errorOf(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([name, argument, bad, 'ERR_INTERNAL'])
+          expect([name, argument, bad, errorOf(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([
+            name,
+            argument,
+            bad,
+            'ERR_INTERNAL',
+          ])
           tried++
         }
       })
@@ -93,7 +111,12 @@ describe.skipIf(!native)('a plan that is wrong', () => {
         for (const bad of [-1, -(2 ** 31), 2 ** 28, 2 ** 31 - 1]) {
           const args = [...each[name]]
           args[i] = bad
-          expect([name, argument, bad, errorOf(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([name, argument, bad, 'ERR_INTERNAL'])
+          expect([name, argument, bad, errorOf(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([
+            name,
+            argument,
+            bad,
+            'ERR_INTERNAL',
+          ])
         }
       })
   })
@@ -111,7 +134,9 @@ describe.skipIf(!native)('a plan that is wrong', () => {
 
   it('may not write where tokens lie, nor find tokens where a plan writes', () => {
     expect(errorOf(() => local().run(job([['ZERO', D, 1]], frame(B, T), room))).message).toMatch(/resident data/)
-    expect(errorOf(() => local().run(job([['GATHER', X, X + 100, H, P, NONE, NONE, S, K]], frame(B, T), room))).message).toMatch(/resident data/)
+    expect(errorOf(() => local().run(job([['GATHER', X, X + 100, H, P, NONE, NONE, S, K]], frame(B, T), room))).message).toMatch(
+      /resident data/,
+    )
   })
 
   it('is refused where code is cut off or unknown', () => {
@@ -132,7 +157,14 @@ describe.skipIf(!native)('a frame that is wrong', () => {
   })
 
   it('is refused for steps that grow, vanish or do not add up', () => {
-    for (const active of [[1, 2, 2, 2], [3, 2, 2, 1], [2, 2, 2, 0], [2, 2, 2, -1], [2, 2, 2, 1], [2 ** 30, 2 ** 30, 2 ** 30, 2 ** 30]]) {
+    for (const active of [
+      [1, 2, 2, 2],
+      [3, 2, 2, 1],
+      [2, 2, 2, 0],
+      [2, 2, 2, -1],
+      [2, 2, 2, 1],
+      [2 ** 30, 2 ** 30, 2 ** 30, 2 ** 30],
+    ]) {
       const broken = frame(B, T)
       broken.set(active, FRAME_HEADER)
       expect(errorOf(() => local().run(job(good.lines, broken))).code).toBe('ERR_INTERNAL')
@@ -147,7 +179,15 @@ describe.skipIf(!native)('a frame that is wrong', () => {
       ['STATE_OUT', C, X + 100, X + 200, S],
     ]
     expect(local().run(job(all, frame(B, T), room)).results[0]).toBe(1)
-    const bad = { base: [-1, 1e6, 2 ** 31 - 1], tbase: [-1, 1e6, 2 ** 31 - 1], last: [-2, R], from: [-1], init: [-2, 1e6], saved: [-2, R], slot: [-2, 1e6] }
+    const bad = {
+      base: [-1, 1e6, 2 ** 31 - 1],
+      tbase: [-1, 1e6, 2 ** 31 - 1],
+      last: [-2, R],
+      from: [-1],
+      init: [-2, 1e6],
+      saved: [-2, R],
+      slot: [-2, 1e6],
+    }
     SEQUENCE_FIELDS.forEach((field, n) => {
       for (const value of bad[field]) {
         const broken = frame(B, T)
@@ -175,8 +215,11 @@ describe.skipIf(!native)('a frame that is wrong', () => {
   it('is refused by a prepared step too, whose tokens change', () => {
     const engine = local()
     const step = engine.prepare({
-      bytes: room, plan: plan([['GATHER', X, D, H, P, NONE, NONE, S, K]]), frame: frame(1, 1),
-      input: { at: D, kind: 'int32', length: 1 }, output: { at: X, length: S },
+      bytes: room,
+      plan: plan([['GATHER', X, D, H, P, NONE, NONE, S, K]]),
+      frame: frame(1, 1),
+      input: { at: D, kind: 'int32', length: 1 },
+      output: { at: X, length: S },
     })
     step.run()
     step.input[0] = K
@@ -191,14 +234,20 @@ describe.skipIf(!native)('reads, writes and buffers', () => {
     const data = numbers(17, 1)
     for (const at of [-1, 5 * 2 ** 28, address(Region.HOME, 1), address(Region.CARRY, 0), address(Region.HOME, 2 ** 28 - 1)]) {
       expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at, data }] })).code).toBe('ERR_INTERNAL')
-      expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at, kind: 'float32', length: 17 }] })).code).toBe('ERR_INTERNAL')
+      expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at, kind: 'float32', length: 17 }] })).code).toBe(
+        'ERR_INTERNAL',
+      )
     }
-    expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at: H, kind: 'float64', length: 9 }] })).code).toBe('ERR_INTERNAL')
+    expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at: H, kind: 'float64', length: 9 }] })).code).toBe(
+      'ERR_INTERNAL',
+    )
   })
 
   it('must have sizes that are sizes', () => {
-    for (const size of [-1, NaN, Infinity, 2 ** 53]) expect(errorOf(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_INTERNAL')
-    for (const size of [2 ** 34 + 64, 2 ** 52]) expect(errorOf(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_OUT_OF_MEMORY')
+    for (const size of [-1, NaN, Infinity, 2 ** 53])
+      expect(errorOf(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_INTERNAL')
+    for (const size of [2 ** 34 + 64, 2 ** 52])
+      expect(errorOf(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_OUT_OF_MEMORY')
     expect(errorOf(() => local().run({ ...noJob, bytes: [0, 0] })).code).toBe('ERR_INTERNAL')
   })
 
@@ -219,12 +268,19 @@ describe.skipIf(!native)('reads, writes and buffers', () => {
       }
     }
     const values = [1, 2, 3, 4]
-    const shrunk = new Float32Array(new (ArrayBuffer as unknown as new (n: number, o: object) => ArrayBuffer & { resize(n: number): void })(64, { maxByteLength: 64 }), 0, 4)
+    const shrunk = new Float32Array(
+      new (ArrayBuffer as unknown as new (n: number, o: object) => ArrayBuffer & { resize(n: number): void })(64, { maxByteLength: 64 }),
+      0,
+      4,
+    )
     shrunk.set(values)
     ;(shrunk.buffer as unknown as { resize(n: number): void }).resize(8)
     const read = (data: Float32Array) => {
       const engine = local()
-      return [...engine.run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at: H, data }], reads: [{ at: H, kind: 'float32', length: 4 }] }).reads[0]!]
+      return [
+        ...engine.run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at: H, data }], reads: [{ at: H, kind: 'float32', length: 4 }] })
+          .reads[0]!,
+      ]
     }
     const shared = new Float32Array(new SharedArrayBuffer(16))
     shared.set(values)
@@ -235,19 +291,42 @@ describe.skipIf(!native)('reads, writes and buffers', () => {
     expect(read(runInNewContext('Float32Array.of(1, 2, 3, 4)') as Float32Array)).toEqual(values)
     expect(read(Liar.from(values) as Float32Array)).toEqual(values)
     expect(read(shrunk)).toEqual([0, 0, 0, 0])
-    for (const fake of [Object.create(Float32Array.prototype), new Proxy(new Float32Array(4), {}), new DataView(new ArrayBuffer(16)), new Int8Array(4), [1], null, undefined, 4])
+    for (const fake of [
+      Object.create(Float32Array.prototype),
+      new Proxy(new Float32Array(4), {}),
+      new DataView(new ArrayBuffer(16)),
+      new Int8Array(4),
+      [1],
+      null,
+      undefined,
+      4,
+    ])
       expect(errorOf(() => read(fake as Float32Array)).code).toBe('ERR_INVALID_ARG')
   })
 })
 
 describe.skipIf(!native)('the functions of the addon', () => {
-  const addon = (native ? createRequire(import.meta.url)('../build/Release/bptt.node') : {}) as Record<string, (...args: unknown[]) => unknown>
+  const addon = (native ? createRequire(import.meta.url)('../build/Release/bptt.node') : {}) as Record<
+    string,
+    (...args: unknown[]) => unknown
+  >
   const code = (body: () => unknown) => errorOf(body).code
 
   it('take only what they are made for', () => {
     const engine = addon.createEngine!('', false, 1)
     for (const name of ['run', 'submit', 'prepare', 'stop', 'dispose'])
-      for (const fake of [undefined, null, {}, [], 1, 'x', () => 0, Object.create(engine as object), new Proxy(engine as object, {}), addon])
+      for (const fake of [
+        undefined,
+        null,
+        {},
+        [],
+        1,
+        'x',
+        () => 0,
+        Object.create(engine as object),
+        new Proxy(engine as object, {}),
+        addon,
+      ])
         expect([name, code(() => addon[name]!(fake))]).toEqual([name, 'ERR_INVALID_ARG'])
     for (const name of ['run', 'submit', 'prepare']) {
       expect(code(() => addon[name]!(engine))).toBe('ERR_INVALID_ARG')
@@ -263,7 +342,18 @@ describe.skipIf(!native)('the functions of the addon', () => {
   it('see an output that was taken away while a job ran', async () => {
     const engine = addon.createEngine!('', false, 1)
     const bytes = Float64Array.from(bytesOf({ HOME: 1 }))
-    const args = (outputs: unknown[]) => [engine, bytes, -1, new Int32Array(0), new Float64Array(0), new Int32Array(0), 0, Int32Array.of(H), [], outputs]
+    const args = (outputs: unknown[]) => [
+      engine,
+      bytes,
+      -1,
+      new Int32Array(0),
+      new Float64Array(0),
+      new Int32Array(0),
+      0,
+      Int32Array.of(H),
+      [],
+      outputs,
+    ]
     const output = new Float32Array(16)
     const running = addon.submit!(...args([new Float64Array(0), output])) as Promise<number>
     structuredClone(output, { transfer: [output.buffer] })

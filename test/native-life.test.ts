@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { serialize } from 'node:v8'
 import { Worker } from 'node:worker_threads'
@@ -32,7 +32,9 @@ const program = (body: string) => `
 
 async function outcome(body: string, ...flags: string[]): Promise<{ code: number | string; output: string }> {
   try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [...flags, '--input-type=commonjs', '-e', program(body)], { timeout: 30000 })
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [...flags, '--input-type=commonjs', '-e', program(body)], {
+      timeout: 30000,
+    })
     return { code: 0, output: stdout + stderr }
   } catch (error) {
     const { code, signal, stdout, stderr } = error as { code: number; signal: string | null; stdout: string; stderr: string }
@@ -42,7 +44,10 @@ async function outcome(body: string, ...flags: string[]): Promise<{ code: number
 
 describe.skipIf(!native)('a process with native engines', () => {
   it('ends by itself once no job is in flight, and not before', async () => {
-    expect(await outcome(`engine.submit({ ...long, count: 20 }).then(({ results }) => console.log(results[0]))`)).toEqual({ code: 0, output: '1\n' })
+    expect(await outcome(`engine.submit({ ...long, count: 20 }).then(({ results }) => console.log(results[0]))`)).toEqual({
+      code: 0,
+      output: '1\n',
+    })
   })
 
   it('ends in the middle of a job, by exit, exception and signal', async () => {
@@ -50,7 +55,10 @@ describe.skipIf(!native)('a process with native engines', () => {
     expect(await outcome(`engine.submit(long); process.exit(7)`)).toEqual({ code: 7, output: '' })
     expect((await outcome(`engine.submit(long); setTimeout(() => { throw new Error('of the user') }, 20)`)).code).toBe(1)
     expect((await outcome(`engine.submit(long); setTimeout(() => process.kill(process.pid), 20)`)).code).toBe('SIGTERM')
-    expect(await outcome(`engine.submit(long).catch(({ code }) => console.log(code)); setTimeout(() => engine.dispose(), 20)`)).toEqual({ code: 0, output: 'ERR_DISPOSED\n' })
+    expect(await outcome(`engine.submit(long).catch(({ code }) => console.log(code)); setTimeout(() => engine.dispose(), 20)`)).toEqual({
+      code: 0,
+      output: 'ERR_DISPOSED\n',
+    })
   })
 
   it('frees engines that are dropped, 200 times over, also in mid-job', async () => {
@@ -85,7 +93,9 @@ describe.skipIf(!native)('a process with native engines', () => {
     clearInterval(timer)
     delay.disable()
     engine.dispose()
-    console.log(`job of ${(seconds * 1e3).toFixed(0)} ms: ${turns} turns of the event loop, median delay ${(delay.percentile(50) / 1e6).toFixed(1)} ms, worst ${(delay.max / 1e6).toFixed(1)} ms`)
+    console.log(
+      `job of ${(seconds * 1e3).toFixed(0)} ms: ${turns} turns of the event loop, median delay ${(delay.percentile(50) / 1e6).toFixed(1)} ms, worst ${(delay.max / 1e6).toFixed(1)} ms`,
+    )
     expect(turns).toBeGreaterThan(2)
   })
 
@@ -132,7 +142,10 @@ describe.skipIf(!native)('a process with native engines', () => {
       const { reads, results } = loadNative().createLocal({ numerics: 'fast', threads: 2 }).run({ ...long, count: 2, reads: [{ at: ${layer(8, 256, 16, 1024).s}, kind: 'float32', length: 4096 }] })
       parentPort.postMessage(Buffer.from(reads[0].buffer).toString('base64'))`)
     const hashes = await Promise.all(
-      Array.from({ length: 8 }, () => new Promise((resolve, reject) => new Worker(source, { eval: true }).once('message', resolve).once('error', reject))),
+      Array.from(
+        { length: 8 },
+        () => new Promise((resolve, reject) => new Worker(source, { eval: true }).once('message', resolve).once('error', reject)),
+      ),
     )
     expect(new Set(hashes).size).toBe(1)
   })

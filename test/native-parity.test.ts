@@ -31,14 +31,50 @@ const base: Network = {
 const ragged = [7, 0, 3, 9, 1, 7, 4]
 const adam: Omit<Update, 'm' | 'v' | 'a'> = { optimizer: 'ADAM', flags: UpdateFlag.DECAY | UpdateFlag.AMSGRAD, maxNorm: 0.01 }
 
-const cases: { title: string; network: Network; lengths?: number[]; wants?: Partial<Wants>; upstream?: boolean; update?: Omit<Update, 'm' | 'v' | 'a'> }[] = [
+const cases: {
+  title: string
+  network: Network
+  lengths?: number[]
+  wants?: Partial<Wants>
+  upstream?: boolean
+  update?: Omit<Update, 'm' | 'v' | 'a'>
+}[] = [
   { title: 'softmax at every step', network: base, update: adam },
-  { title: 'one of everything', network: { ...base, input: { size: 1, tokens: false }, state: [1], output: { ...base.output, size: 1, head: 'linear' } }, lengths: [1], update: { ...adam, optimizer: 'SGD', flags: 0 } },
-  { title: 'read out at the end, sigmoid', network: { ...base, readout: 'last', nonlinearity: 'sigmoid', state: [16], output: { ...base.output, head: 'sigmoid' } }, update: { ...adam, optimizer: 'RMSPROP', flags: UpdateFlag.CENTERED | UpdateFlag.MOMENTUM } },
-  { title: 'stacked, relu, two biases, linear', network: { ...base, state: [33, 8, 66], nonlinearity: 'relu', bias: 'double', output: { ...base.output, head: 'linear' } }, wants: { dx: true, stateGradients: true }, update: { ...adam, optimizer: 'ADAGRAD' } },
-  { title: 'tokens, identity, no biases, carried states', network: { ...base, input: { size: 23, tokens: true }, state: [70], nonlinearity: 'identity', bias: false, outputBias: false }, wants: { carry: { slots: 7, unit: 3 }, logits: true, outputs: true }, update: { ...adam, optimizer: 'ADAMW' } },
-  { title: 'gradients from above', network: { ...base, state: [17, 31] }, wants: { loss: false, dx: true, stateGradients: true }, upstream: true },
-  { title: 'many sequences', network: { ...base, input: { size: 67, tokens: false }, state: [47] }, lengths: Array.from({ length: 70 }, (_, i) => 1 + (i * 7) % 5), wants: { dx: true } },
+  {
+    title: 'one of everything',
+    network: { ...base, input: { size: 1, tokens: false }, state: [1], output: { ...base.output, size: 1, head: 'linear' } },
+    lengths: [1],
+    update: { ...adam, optimizer: 'SGD', flags: 0 },
+  },
+  {
+    title: 'read out at the end, sigmoid',
+    network: { ...base, readout: 'last', nonlinearity: 'sigmoid', state: [16], output: { ...base.output, head: 'sigmoid' } },
+    update: { ...adam, optimizer: 'RMSPROP', flags: UpdateFlag.CENTERED | UpdateFlag.MOMENTUM },
+  },
+  {
+    title: 'stacked, relu, two biases, linear',
+    network: { ...base, state: [33, 8, 66], nonlinearity: 'relu', bias: 'double', output: { ...base.output, head: 'linear' } },
+    wants: { dx: true, stateGradients: true },
+    update: { ...adam, optimizer: 'ADAGRAD' },
+  },
+  {
+    title: 'tokens, identity, no biases, carried states',
+    network: { ...base, input: { size: 23, tokens: true }, state: [70], nonlinearity: 'identity', bias: false, outputBias: false },
+    wants: { carry: { slots: 7, unit: 3 }, logits: true, outputs: true },
+    update: { ...adam, optimizer: 'ADAMW' },
+  },
+  {
+    title: 'gradients from above',
+    network: { ...base, state: [17, 31] },
+    wants: { loss: false, dx: true, stateGradients: true },
+    upstream: true,
+  },
+  {
+    title: 'many sequences',
+    network: { ...base, input: { size: 67, tokens: false }, state: [47] },
+    lengths: Array.from({ length: 70 }, (_, i) => 1 + ((i * 7) % 5)),
+    wants: { dx: true },
+  },
   { title: 'one long sequence', network: { ...base, state: [257] }, lengths: [3] },
 ]
 
@@ -50,7 +86,11 @@ function partsOf(plan: Plan): { steps: Step[]; plan: Plan }[] {
   const groups = [...all.slice(0, tail).map((one) => [one]), ...(tail < all.length ? [all.slice(tail)] : [])]
   return groups.map((group, i) => ({
     steps: group.map(({ name, args }) => [name, ...args]),
-    plan: { id: 5e8 + plan.id * 1000 + i, code: Int32Array.from(group.flatMap(({ name, args }) => [Opcode[name], ...args])), constants: plan.constants },
+    plan: {
+      id: 5e8 + plan.id * 1000 + i,
+      code: Int32Array.from(group.flatMap(({ name, args }) => [Opcode[name], ...args])),
+      constants: plan.constants,
+    },
   }))
 }
 
@@ -88,7 +128,10 @@ function jobOf({ network, lengths = ragged, wants, upstream = false, update }: (
   writes.push({ at: layout.p, data: random(block * UNIT_FLOATS) })
   for (const at of moments) writes.push({ at, data: random(block * UNIT_FLOATS).map(Math.abs) })
   const all: Wants = {
-    pack: true, loss: true, gradients: 'fresh', ...wants,
+    pack: true,
+    loss: true,
+    gradients: 'fresh',
+    ...wants,
     ...(update && { update: { ...update, m: moments[0]!, v: moments[1]!, a: moments[2]! } }),
   }
   const begin = Int32Array.from([0, ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((a, b) => a + b, 0))])
@@ -130,7 +173,9 @@ onEach(
           last = results
           return [Array.from(results, String), ...data.map((part, j) => bitsOf(part, reads[j]!))]
         })
-        got.forEach((bits, j) => expect(bits, `${steps.map(([name]) => name).join(' ')}, operation ${i}, ${[1, 3][j]} threads`).toEqual(want))
+        got.forEach((bits, j) =>
+          expect(bits, `${steps.map(([name]) => name).join(' ')}, operation ${i}, ${[1, 3][j]} threads`).toEqual(want),
+        )
       })
       expectSomething(last!)
       engines.forEach((engine) => engine.dispose())

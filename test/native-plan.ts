@@ -1,9 +1,10 @@
 /* For the tests of the native backend: the backend if it is there, plans written by hand, and frames of equally long sequences. */
-import { loadNative } from '#lib/backends/native.js'
+
 import type { Backend, Job } from '#lib/backends/engine.js'
-import { frameInts, FRAME_HEADER, FrameField, SCALARS } from '#lib/plan/frame.js'
+import { loadNative } from '#lib/backends/native.js'
+import { FRAME_HEADER, FrameField, frameInts, SCALARS } from '#lib/plan/frame.js'
 import { address, NONE, packFloats, Region, stride, UNIT_BYTES, unitsOf } from '#lib/plan/memory.js'
-import { Cell, Opcode, OPERATIONS, Pack, Rows, type OperationName } from '#lib/plan/operations.js'
+import { Cell, OPERATIONS, Opcode, type OperationName, Pack, Rows } from '#lib/plan/operations.js'
 import type { Plan } from '#lib/plan/plan.js'
 
 /** undefined, with the reason printed, where there is no addon: the package works on WebAssembly then. */
@@ -21,7 +22,11 @@ let ids = 1e6
 export type Line = [OperationName, ...number[]]
 export function plan(lines: Line[], constants: number[] = []): Plan {
   for (const [name, ...args] of lines) if (args.length !== OPERATIONS[name].length) throw new Error(name)
-  return { id: ids++, code: Int32Array.from(lines.flatMap(([name, ...args]) => [Opcode[name], ...args])), constants: Float64Array.from(constants) }
+  return {
+    id: ids++,
+    code: Int32Array.from(lines.flatMap(([name, ...args]) => [Opcode[name], ...args])),
+    constants: Float64Array.from(constants),
+  }
 }
 
 /** B sequences of T steps, laid out one after the other in the resident data. */

@@ -2,7 +2,15 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { checkSize, readConfig } from '#lib/check/config.js'
 import { PLACES, remedyFor } from '#lib/check/names.js'
-import { readForwardOptions, readGradientsOptions, readPyTorchOptions, readStepCall, readStepOptions, readStreamOptions, readTrainOptions } from '#lib/check/options.js'
+import {
+  readForwardOptions,
+  readGradientsOptions,
+  readPyTorchOptions,
+  readStepCall,
+  readStepOptions,
+  readStreamOptions,
+  readTrainOptions,
+} from '#lib/check/options.js'
 import type { BpttError } from '#lib/errors.js'
 
 const base = { input: 4, state: 64, output: ['EI', 'IE', 'N'] }
@@ -43,7 +51,15 @@ describe('a configuration', () => {
   })
 
   it('says everything that it can say', () => {
-    const chosen = { readout: 'all', nonlinearity: 'relu', bias: 'double', outputBias: false, missing: 'mask', init: 'pytorch', seed: 2 ** 53 - 1 }
+    const chosen = {
+      readout: 'all',
+      nonlinearity: 'relu',
+      bias: 'double',
+      outputBias: false,
+      missing: 'mask',
+      init: 'pytorch',
+      seed: 2 ** 53 - 1,
+    }
     const { network, ...rest } = readConfig({ ...base, state: [128, 64], ...chosen, backend: 'wasm', threads: 3, numerics: 'portable' })
     expect(network).toMatchObject({ ...chosen, state: [128, 64] })
     expect(rest).toEqual({ backend: 'wasm', threads: 3, numerics: 'portable' })
@@ -55,7 +71,10 @@ describe('a configuration', () => {
     [{ softmax: ['a', 'b'] }, { size: 2, head: 'softmax', labels: ['a', 'b'], characters: false }],
     [{ sigmoid: 1 }, { size: 1, head: 'sigmoid', characters: false }],
     [{ sigmoid: ['wet'] }, { size: 1, head: 'sigmoid', labels: ['wet'], characters: false }],
-    [{ linear: 1, softmax: undefined }, { size: 1, head: 'linear', characters: false }],
+    [
+      { linear: 1, softmax: undefined },
+      { size: 1, head: 'linear', characters: false },
+    ],
     [characters(['a', 'é', '😀']), { size: 3, head: 'softmax', labels: ['a', 'é', '😀'], characters: true }],
   ])('reads output %o', (output, expected) => expect(readConfig({ ...base, output }).network.output).toEqual(expected))
 
@@ -64,11 +83,19 @@ describe('a configuration', () => {
     expect(readConfig({ ...base, input: characters(['a', 'b']) }).network.input).toEqual({ size: 2, tokens: true, characters: ['a', 'b'] })
   })
 
-  it.each([1.5, Number.NaN, Infinity, '64', null, 64n, true, {}, [], ['64'], [1, , 2], undefined, () => 1, Symbol()])('does not take state %o', (state) => {
-    expect(config({ state }).code).toBe('ERR_INVALID_ARG')
-  })
+  it.each([1.5, Number.NaN, Infinity, '64', null, 64n, true, {}, [], ['64'], [1, , 2], undefined, () => 1, Symbol()])(
+    'does not take state %o',
+    (state) => {
+      expect(config({ state }).code).toBe('ERR_INVALID_ARG')
+    },
+  )
   it.each([0, -1, 65_537, 2 ** 31, 2 ** 32 + 1, 2 ** 53])('does not take state %d, and says the range', (state) => {
-    expect(config({ state })).toMatchObject({ code: 'ERR_OUT_OF_RANGE', at: 'config.state', expected: 'an integer at least 1 and at most 65536', received: String(state) })
+    expect(config({ state })).toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+      at: 'config.state',
+      expected: 'an integer at least 1 and at most 65536',
+      received: String(state),
+    })
   })
   it('names the layer', () => expect(config({ state: [3, 0] }).at).toBe('config.state[1]'))
 
@@ -78,12 +105,15 @@ describe('a configuration', () => {
     checkSize(readConfig({ ...base, state: 16_384 }).network)
   })
 
-  it.each([{ output: 1 }, { output: ['one'] }, { output: { softmax: 1 } }, { output: { softmax: ['one'] } }])('answers a softmax of one by the remedy: %o', (change) => {
-    const { code, hint } = config(change)
-    expect(code).toBe('ERR_INVALID_ARG')
-    expect(hint).toContain('{ linear: 1 }')
-    expect(hint).toContain('{ sigmoid: 1 }')
-  })
+  it.each([{ output: 1 }, { output: ['one'] }, { output: { softmax: 1 } }, { output: { softmax: ['one'] } }])(
+    'answers a softmax of one by the remedy: %o',
+    (change) => {
+      const { code, hint } = config(change)
+      expect(code).toBe('ERR_INVALID_ARG')
+      expect(hint).toContain('{ linear: 1 }')
+      expect(hint).toContain('{ sigmoid: 1 }')
+    },
+  )
 
   it.each([
     [{ output: ['a', 'b', 'a'] }, 'config.output[2]'],
@@ -112,13 +142,25 @@ describe('a configuration', () => {
     [{ seed: 0.5 }, 'config.seed'],
   ])('refuses %o', (change, at) => expect(config(change)).toMatchObject({ code: 'ERR_INVALID_ARG', at }))
 
-  it.each([{ threads: 0 }, { threads: -1 }, { threads: 1e9 }, { seed: -1 }, { seed: 2 ** 53 }, { input: 0 }, { input: 2 ** 25 }, { output: -3 }, { input: { tokens: 0 } }])(
-    'says the range of %o',
-    (change) => expect(config(change).code).toBe('ERR_OUT_OF_RANGE'),
+  it.each([
+    { threads: 0 },
+    { threads: -1 },
+    { threads: 1e9 },
+    { seed: -1 },
+    { seed: 2 ** 53 },
+    { input: 0 },
+    { input: 2 ** 25 },
+    { output: -3 },
+    { input: { tokens: 0 } },
+  ])('says the range of %o', (change) => expect(config(change).code).toBe('ERR_OUT_OF_RANGE'))
+  it.each([undefined, null, 4, 'x', [], new Float32Array(1)])('is not %o', (value) =>
+    expect(failure(() => readConfig(value)).code).toBe('ERR_INVALID_ARG'),
   )
-  it.each([undefined, null, 4, 'x', [], new Float32Array(1)])('is not %o', (value) => expect(failure(() => readConfig(value)).code).toBe('ERR_INVALID_ARG'))
   it('keeps labels few enough for a model file', () =>
-    expect(config({ output: Array.from({ length: 200_000 }, (_, i) => `label number ${i}`) })).toMatchObject({ code: 'ERR_OUT_OF_RANGE', at: 'config.output' }))
+    expect(config({ output: Array.from({ length: 200_000 }, (_, i) => `label number ${i}`) })).toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+      at: 'config.output',
+    }))
 })
 
 describe('options of train()', () => {
@@ -147,11 +189,20 @@ describe('options of train()', () => {
 
   it.each([
     [{ adam: {} }, { kind: 'adam', lr: 0.001, weightDecay: 0, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false }],
-    [{ adamw: { amsgrad: true, betas: new Float64Array([0, 0.5]) } }, { kind: 'adamw', lr: 0.001, weightDecay: 0.01, betas: [0, 0.5], eps: 1e-8, amsgrad: true }],
+    [
+      { adamw: { amsgrad: true, betas: new Float64Array([0, 0.5]) } },
+      { kind: 'adamw', lr: 0.001, weightDecay: 0.01, betas: [0, 0.5], eps: 1e-8, amsgrad: true },
+    ],
     [{ sgd: { lr: 0 } }, { kind: 'sgd', lr: 0, weightDecay: 0, momentum: 0, dampening: 0, nesterov: false }],
-    [{ sgd: { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.5, decayBiases: true } }, { kind: 'sgd', momentum: 0.9, nesterov: true, decayBiases: true }],
+    [
+      { sgd: { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.5, decayBiases: true } },
+      { kind: 'sgd', momentum: 0.9, nesterov: true, decayBiases: true },
+    ],
     [{ rmsprop: {} }, { kind: 'rmsprop', lr: 0.01, alpha: 0.99, eps: 1e-8, momentum: 0, centered: false }],
-    [{ adagrad: undefined, adam: { lr: 1 } }, { kind: 'adam', lr: 1 }],
+    [
+      { adagrad: undefined, adam: { lr: 1 } },
+      { kind: 'adam', lr: 1 },
+    ],
     [{ adagrad: {} }, { kind: 'adagrad', lr: 0.01, lrDecay: 0, initialAccumulator: 0, eps: 1e-10 }],
   ])('reads optimizer %o', (optimizer, expected) => expect(readStepOptions({ optimizer }).optimizer).toMatchObject(expected))
 
@@ -168,7 +219,18 @@ describe('options of train()', () => {
     const onProgress = () => {}
     const { signal } = new AbortController()
     const data = { x: [], get y() { throw new Error('read') } } // biome-ignore format: one line
-    const options = { schedule, onProgress, signal, validation: data, earlyStopping: {}, bptt: { window: 8 }, clipNorm: false, clipValue: 1, maxLength: 9, keep: 'start' }
+    const options = {
+      schedule,
+      onProgress,
+      signal,
+      validation: data,
+      earlyStopping: {},
+      bptt: { window: 8 },
+      clipNorm: false,
+      clipValue: 1,
+      maxLength: 9,
+      keep: 'start',
+    }
     expect(readTrainOptions(options, network)).toMatchObject({
       schedule: { kind: 'function', of: schedule },
       onProgress,
@@ -251,7 +313,11 @@ describe('options of the smaller methods', () => {
     expect(readStepCall(undefined)).toEqual({ initialState: undefined, lr: undefined })
     expect(readStepCall({ lr: 0, initialState: [[1]] })).toEqual({ initialState: [[1]], lr: 0 })
     expect(readForwardOptions({ initialState: 3 })).toEqual({ initialState: 3 })
-    expect(readGradientsOptions({ bptt: { window: 4 } })).toEqual({ initialState: undefined, reduction: 'mean', bptt: { window: 4, stride: 4 } })
+    expect(readGradientsOptions({ bptt: { window: 4 } })).toEqual({
+      initialState: undefined,
+      reduction: 'mean',
+      bptt: { window: 4, stride: 4 },
+    })
     expect(readStreamOptions(undefined)).toEqual({ batch: 1 })
     expect(readPyTorchOptions({ output: 2 })).toEqual({
       output: { size: 2, head: 'softmax', characters: false },
@@ -302,7 +368,11 @@ describe('an unknown option', () => {
     expect(train({ optimizer: { adam: { beta1: 0.9 } } })).toMatchObject({ code: 'ERR_UNKNOWN_OPTION', at: 'options.optimizer.adam.beta1' })
     expect(train({ optimizer: { Adam: {} } }).hint).toBe('Here it is adam.')
     expect(train({ optimizer: { adam: { momentum: 0.9 } } }).hint).toContain('optimizer.sgd')
-    expect(config({ output: { logistic: 3 } })).toMatchObject({ code: 'ERR_UNKNOWN_OPTION', at: 'config.output.logistic', expected: 'softmax, sigmoid, linear' })
+    expect(config({ output: { logistic: 3 } })).toMatchObject({
+      code: 'ERR_UNKNOWN_OPTION',
+      at: 'config.output.logistic',
+      expected: 'softmax, sigmoid, linear',
+    })
     expect(config({ 'a b': 3 }).at).toBe('config["a b"]')
   })
   it('is never one of ours', () => {
@@ -352,7 +422,9 @@ describe('attacks by the language', () => {
   })
   it('an inherited option says nothing', () => {
     expect(readConfig({ ...base, __proto__: { readout: 'all', nonsense: 1 } }).network.readout).toBe('last')
-    expect(failure(() => readConfig(JSON.parse('{"input":1,"state":1,"output":2,"__proto__":{"readout":"all"}}'))).code).toBe('ERR_UNKNOWN_OPTION')
+    expect(failure(() => readConfig(JSON.parse('{"input":1,"state":1,"output":2,"__proto__":{"readout":"all"}}'))).code).toBe(
+      'ERR_UNKNOWN_OPTION',
+    )
   })
   it('null prototypes, frozen objects and proxies work', () => {
     expect(readConfig(Object.assign(Object.create(null), base)).network).toEqual(network)
@@ -364,7 +436,11 @@ describe('attacks by the language', () => {
     expect(() => readTrainOptions(options, network)).toThrow(own)
   })
   it('nothing is converted', () => {
-    const number = { valueOf: () => expect.unreachable(), toString: () => expect.unreachable(), [Symbol.toPrimitive]: () => expect.unreachable() }
+    const number = {
+      valueOf: () => expect.unreachable(),
+      toString: () => expect.unreachable(),
+      [Symbol.toPrimitive]: () => expect.unreachable(),
+    }
     expect(config({ state: number }).code).toBe('ERR_INVALID_ARG')
     expect(config({ seed: number }).code).toBe('ERR_INVALID_ARG')
     expect(train({ epochs: number }).code).toBe('ERR_INVALID_ARG')

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const project = mkdtempSync(join(tmpdir(), 'bptt-package-'))
 const installed = join(project, 'node_modules', 'bptt')
-const run = (program: string, ...args: string[]) => execFileSync(program, args, { cwd: project, encoding: 'utf8', shell: process.platform === 'win32' })
+const run = (program: string, ...args: string[]) =>
+  execFileSync(program, args, { cwd: project, encoding: 'utf8', shell: process.platform === 'win32' })
 const program = (name: string, code: string) => {
   writeFileSync(join(project, name), code)
   return run(process.execPath, name)
@@ -36,14 +37,24 @@ test('nothing runs at install: no script, no gyp file, no dependency', () => {
 
 test('every file that package.json names is there', () => {
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
-  const paths = [manifest.main, manifest.types, ...Object.values(manifest.bin), ...JSON.stringify(manifest.exports).match(/\.\/[^"]+\.[a-z]+/g)!]
+  const paths = [
+    manifest.main,
+    manifest.types,
+    ...Object.values(manifest.bin),
+    ...JSON.stringify(manifest.exports).match(/\.\/[^"]+\.[a-z]+/g)!,
+  ]
   for (const path of paths as string[]) expect(existsSync(join(installed, path)), path).toBe(true)
 })
 
 test('require and import give the same class, and it trains', () => {
   expect(program('a.cjs', `const { RNN } = require('bptt'); (async () => {${train}})()`)).toMatch(/^2 softmax (native|wasm)\n$/)
   expect(program('a.mjs', `import { RNN } from 'bptt'\n${train}`)).toMatch(/^2 softmax (native|wasm)\n$/)
-  expect(program('b.mjs', `import { RNN } from 'bptt'; import { createRequire } from 'node:module'\nconsole.log(createRequire(import.meta.url)('bptt').RNN === RNN)`)).toBe('true\n')
+  expect(
+    program(
+      'b.mjs',
+      `import { RNN } from 'bptt'; import { createRequire } from 'node:module'\nconsole.log(createRequire(import.meta.url)('bptt').RNN === RNN)`,
+    ),
+  ).toBe('true\n')
 })
 
 test('the part for browsers holds no Node code, and trains', () => {
@@ -56,22 +67,43 @@ test('the part for browsers holds no Node code, and trains', () => {
   }
   // A page's module graph, as far as Node can run it: WebAssembly on this thread, since there are no web Workers.
   expect(
-    program('page.mjs', `globalThis.navigator ??= { userAgent: 'none', hardwareConcurrency: 1 }\nconst { RNN, configure } = await import('./node_modules/bptt/dist/browser/index.js')\nconfigure({ worker: false })\n${train}`),
+    program(
+      'page.mjs',
+      `globalThis.navigator ??= { userAgent: 'none', hardwareConcurrency: 1 }\nconst { RNN, configure } = await import('./node_modules/bptt/dist/browser/index.js')\nconfigure({ worker: false })\n${train}`,
+    ),
   ).toBe('2 softmax wasm\n')
 })
 
 const tsc = resolve('node_modules', 'typescript', 'bin', 'tsc')
 const typecheck = (file: string, module: string, moduleResolution: string) =>
-  spawnSync(process.execPath, [tsc, '--noEmit', '--strict', '--target', 'es2022', '--types', 'node', '--module', module, '--moduleResolution', moduleResolution, file], {
-    cwd: project,
-    encoding: 'utf8',
-  }).stdout
+  spawnSync(
+    process.execPath,
+    [
+      tsc,
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      '--module',
+      module,
+      '--moduleResolution',
+      moduleResolution,
+      file,
+    ],
+    {
+      cwd: project,
+      encoding: 'utf8',
+    },
+  ).stdout
 
 test.each([
   ['nodenext', 'nodenext'],
   ['esnext', 'bundler'],
 ])('TypeScript sees what it should under %s, %s', (module, moduleResolution) => {
-  if (!existsSync(join(project, 'node_modules', '@types'))) symlinkSync(resolve('node_modules', '@types'), join(project, 'node_modules', '@types'), 'junction')
+  if (!existsSync(join(project, 'node_modules', '@types')))
+    symlinkSync(resolve('node_modules', '@types'), join(project, 'node_modules', '@types'), 'junction')
   writeFileSync(
     join(project, 'typed.mts'),
     `import { RNN } from 'bptt'

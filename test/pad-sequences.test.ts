@@ -25,7 +25,9 @@ describe('results of Keras', () => {
 
 const theirs = new URL('../../shared/vectors/peer_keras_pad_sequences.json', import.meta.url)
 if (existsSync(theirs)) describe('Keras’s own tests', () => it.each(load(theirs).map((c) => [c.name, c] as const))('%s', (_, c) => run(c)))
-else describe('Keras’s own tests', () => it.skip('SKIPPED: ../shared/vectors/peer_keras_pad_sequences.json is not beside this project', () => {}))
+else
+  describe('Keras’s own tests', () =>
+    it.skip('SKIPPED: ../shared/vectors/peer_keras_pad_sequences.json is not beside this project', () => {}))
 
 describe('padSequences', () => {
   it('pads before and cuts before, with 0, to the longest', () => {
@@ -34,11 +36,16 @@ describe('padSequences', () => {
   })
   it('takes every form of a sequence', () => {
     const xs = [{ data: [1, 2, 3, 4], shape: [2, 2] }, [Float32Array.of(5, 6)], []]
-    expect(padSequences(xs, { padding: 'post', value: -1 })).toEqual({ data: Float32Array.of(1, 2, 3, 4, 5, 6, -1, -1, -1, -1, -1, -1), shape: [3, 2, 2] })
+    expect(padSequences(xs, { padding: 'post', value: -1 })).toEqual({
+      data: Float32Array.of(1, 2, 3, 4, 5, 6, -1, -1, -1, -1, -1, -1),
+      shape: [3, 2, 2],
+    })
     expect(padSequences([Uint8Array.of(1), { data: [2, 3], shape: [2] }])).toEqual({ data: Float32Array.of(0, 1, 2, 3), shape: [2, 2] })
   })
   it('keeps NaN, in the data and as padding', () => {
-    expect(padSequences([[1, Number.NaN], [2]], { value: Number.NaN, padding: 'post' }).data).toEqual(Float32Array.of(1, Number.NaN, 2, Number.NaN))
+    expect(padSequences([[1, Number.NaN], [2]], { value: Number.NaN, padding: 'post' }).data).toEqual(
+      Float32Array.of(1, Number.NaN, 2, Number.NaN),
+    )
   })
   it('makes an empty rectangle of nothing', () => {
     expect(padSequences([])).toEqual({ data: new Float32Array(0), shape: [0, 0] })
@@ -48,16 +55,64 @@ describe('padSequences', () => {
   it.each<[string, unknown[], ErrorCode, string, string]>([
     ['no list', [5], 'ERR_INVALID_ARG', 'xs', 'is not a list of sequences: expected an array of sequences, received 5.'],
     ['no sequence', [[1]], 'ERR_INVALID_ARG', 'xs[0]', 'is not a sequence: expected an array, or { data, shape }, received 1.'],
-    ['a string inside', [[[1, 'a']]], 'ERR_INVALID_ARG', 'xs[0][1]', 'is not a number: expected a finite number, received "a". Convert it with Number(…) first.'],
-    ['a string behind NaN', [[[Number.NaN, 'a']]], 'ERR_INVALID_ARG', 'xs[0][1]', 'is not a number: expected a finite number, received "a". Convert it with Number(…) first.'],
+    [
+      'a string inside',
+      [[[1, 'a']]],
+      'ERR_INVALID_ARG',
+      'xs[0][1]',
+      'is not a number: expected a finite number, received "a". Convert it with Number(…) first.',
+    ],
+    [
+      'a string behind NaN',
+      [[[Number.NaN, 'a']]],
+      'ERR_INVALID_ARG',
+      'xs[0][1]',
+      'is not a number: expected a finite number, received "a". Convert it with Number(…) first.',
+    ],
     ['uneven steps', [[[[1, 2], [3]]]], 'ERR_SHAPE_MISMATCH', 'xs[0][1]', 'is not a step of 2 features: received 1 feature.'],
     ['numbers beside vectors', [[[1], [[1, 2]]]], 'ERR_SHAPE_MISMATCH', 'xs[1]', 'has steps of 2 features; those before have one number.'],
-    ['a batch as sequence', [[{ data: [1], shape: [1, 1, 1] }]], 'ERR_SHAPE_MISMATCH', 'xs[0].shape', 'is not the shape of one sequence: expected [T] or [T, r], received [1, 1, 1].'],
-    ['a negative length', [[[1]], { maxlen: -1 }], 'ERR_OUT_OF_RANGE', 'options.maxlen', 'is not a length: expected an integer of at least 0, received -1.'],
-    ['a length in words', [[[1]], { maxlen: '3' }], 'ERR_INVALID_ARG', 'options.maxlen', 'is not a length: expected an integer of at least 0, received "3".'],
-    ['an unknown side', [[[1]], { padding: 'left' }], 'ERR_INVALID_ARG', 'options.padding', `is not an end of a sequence: expected 'pre' or 'post', received "left".`],
-    ['an unknown option', [[[1]], { maxLen: 3 }], 'ERR_UNKNOWN_OPTION', 'options.maxLen', 'is not an option of padSequences: expected maxlen, padding, truncating or value.'],
-    ['a padding of text', [[[1]], { value: '0' }], 'ERR_INVALID_ARG', 'options.value', 'is not a number: expected a finite number, received "0". Convert it with Number(…) first.'],
+    [
+      'a batch as sequence',
+      [[{ data: [1], shape: [1, 1, 1] }]],
+      'ERR_SHAPE_MISMATCH',
+      'xs[0].shape',
+      'is not the shape of one sequence: expected [T] or [T, r], received [1, 1, 1].',
+    ],
+    [
+      'a negative length',
+      [[[1]], { maxlen: -1 }],
+      'ERR_OUT_OF_RANGE',
+      'options.maxlen',
+      'is not a length: expected an integer of at least 0, received -1.',
+    ],
+    [
+      'a length in words',
+      [[[1]], { maxlen: '3' }],
+      'ERR_INVALID_ARG',
+      'options.maxlen',
+      'is not a length: expected an integer of at least 0, received "3".',
+    ],
+    [
+      'an unknown side',
+      [[[1]], { padding: 'left' }],
+      'ERR_INVALID_ARG',
+      'options.padding',
+      `is not an end of a sequence: expected 'pre' or 'post', received "left".`,
+    ],
+    [
+      'an unknown option',
+      [[[1]], { maxLen: 3 }],
+      'ERR_UNKNOWN_OPTION',
+      'options.maxLen',
+      'is not an option of padSequences: expected maxlen, padding, truncating or value.',
+    ],
+    [
+      'a padding of text',
+      [[[1]], { value: '0' }],
+      'ERR_INVALID_ARG',
+      'options.value',
+      'is not a number: expected a finite number, received "0". Convert it with Number(…) first.',
+    ],
   ])('refuses %s', (_, args, code, at, rest) => {
     let error: BpttError | undefined
     try {

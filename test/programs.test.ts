@@ -55,7 +55,10 @@ it('a language model that writes', async () => {
   const v = text.chars(corpus)
   const m = new RNN({ input: v, state: 40, output: v, readout: 'all' })
   const rows = Array.from({ length: 8 }, (_, i) => corpus.slice(i * 100, (i + 1) * 100 + 1))
-  await m.train({ x: rows.map((r) => r.slice(0, -1)), y: rows.map((r) => r.slice(1)) }, { epochs: 60, batchSize: 8, bptt: { window: 25, carryState: true }, optimizer: { adam: { lr: 0.01 } } })
+  await m.train(
+    { x: rows.map((r) => r.slice(0, -1)), y: rows.map((r) => r.slice(1)) },
+    { epochs: 60, batchSize: 8, bptt: { window: 25, carryState: true }, optimizer: { adam: { lr: 0.01 } } },
+  )
   const live = m.stream()
   let p: Float32Array = new Float32Array()
   for (const id of v.encode('the c')) p = live.push(id)
@@ -114,7 +117,14 @@ it('a state dict in, a file out', async () => {
   const m = await RNN.fromPyTorch(readFileSync(path), { output: ['ham', 'spam'], nonlinearity: 'tanh' })
   const w = [Array.from({ length: 2 }, random)]
   expect(await m.predict(w)).toEqual(await from.predict(w))
-  m.setWeights({ U: [[1, 2], [3, 4], [5, 6]], W: new Float32Array(9) })
+  m.setWeights({
+    U: [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ],
+    W: new Float32Array(9),
+  })
   expect(Array.from(m.U.data)).toEqual([1, 2, 3, 4, 5, 6])
   for (const model of [m, from]) model.dispose()
 })

@@ -47,8 +47,10 @@ const layer = (k: number, R: number, S: number, prefix = 'rnn.') => ({
 })
 const head = { 'head.weight': [2, 3], 'head.bias': [2] }
 const plain = { ...layer(0, 4, 3), ...head }
-const without = (o: Record<string, number[]>, ...names: string[]) => Object.fromEntries(Object.entries(o).filter(([name]) => !names.includes(name)))
-const refused = (tensors: Parameters<typeof stateDict>[0], change: Partial<StateDictOptions> = {}) => rejection(readStateDict(stateDict(tensors), options(change)))
+const without = (o: Record<string, number[]>, ...names: string[]) =>
+  Object.fromEntries(Object.entries(o).filter(([name]) => !names.includes(name)))
+const refused = (tensors: Parameters<typeof stateDict>[0], change: Partial<StateDictOptions> = {}) =>
+  rejection(readStateDict(stateDict(tensors), options(change)))
 
 describe('a state dict', () => {
   it('that Python wrote, with three element types and a tensor of no concern', async () => {
@@ -77,8 +79,18 @@ describe('a state dict', () => {
   it('of stacked layers, without biases, under any prefix', async () => {
     const names = (o: Record<string, number[]>) => without(o, ...Object.keys(o).filter((name) => name.includes('bias')))
     const stacked = { ...names(layer(0, 5, 4, 'a.b.')), ...names(layer(1, 4, 4, 'a.b.')), 'a.out.weight': [2, 4], other: [7] }
-    const { network, weights } = await readStateDict(stateDict(stacked), options({ rnn: 'a.b.', head: 'a.out.', nonlinearity: 'relu', readout: 'all' }))
-    expect(network).toMatchObject({ input: { size: 5 }, state: [4, 4], bias: false, outputBias: false, nonlinearity: 'relu', readout: 'all' })
+    const { network, weights } = await readStateDict(
+      stateDict(stacked),
+      options({ rnn: 'a.b.', head: 'a.out.', nonlinearity: 'relu', readout: 'all' }),
+    )
+    expect(network).toMatchObject({
+      input: { size: 5 },
+      state: [4, 4],
+      bias: false,
+      outputBias: false,
+      nonlinearity: 'relu',
+      readout: 'all',
+    })
     const table = parameterTable(network)
     expect([...parameterView(weights, table.get('U', 1)!)]).toEqual(Array.from({ length: 16 }, (_, i) => i + 1))
   })
@@ -95,7 +107,16 @@ describe('a state dict', () => {
     const damaged = file.slice()
     damaged[file.length - 1]! ^= 1
     expect((await rejection(readStateDict(damaged, options()))).code).toBe('ERR_MODEL_CHECKSUM')
-    expect((await rejection(readStateDict(edit(file, (h) => h.replace(/,"sha256":"\w+"/, ''), false), options()))).code).toBe('ERR_MODEL_CHECKSUM')
+    expect(
+      (
+        await rejection(
+          readStateDict(
+            edit(file, (h) => h.replace(/,"sha256":"\w+"/, ''), false),
+            options(),
+          ),
+        )
+      ).code,
+    ).toBe('ERR_MODEL_CHECKSUM')
   })
 })
 
@@ -114,7 +135,12 @@ describe('refused, in words that help:', () => {
     ['no W', 'ERR_MODEL_FORMAT', without(plain, 'rnn.weight_hh_l0'), 'rnn.weight_hh_l0'],
     ['one bias', 'ERR_MODEL_FORMAT', without(plain, 'rnn.bias_hh_l0'), 'rnn.bias_hh_l0'],
     ['the other bias', 'ERR_MODEL_FORMAT', without(plain, 'rnn.bias_ih_l0'), 'rnn.bias_hh_l0'],
-    ['a bias of one layer', 'ERR_MODEL_FORMAT', without({ ...plain, ...layer(1, 3, 3) }, 'rnn.bias_ih_l1', 'rnn.bias_hh_l1'), 'rnn.bias_ih_l1'],
+    [
+      'a bias of one layer',
+      'ERR_MODEL_FORMAT',
+      without({ ...plain, ...layer(1, 3, 3) }, 'rnn.bias_ih_l1', 'rnn.bias_hh_l1'),
+      'rnn.bias_ih_l1',
+    ],
     ['a layer left out', 'ERR_MODEL_FORMAT', { ...plain, ...layer(2, 3, 3) }, '_l2'],
     ['layers that do not fit', 'ERR_MODEL_SHAPE', { ...plain, ...layer(1, 4, 3) }, '[3, 3]'],
     ['U of other rows', 'ERR_MODEL_SHAPE', { ...plain, 'rnn.weight_ih_l0': [2, 4] }, 'rnn.weight_ih_l0'],
@@ -132,7 +158,10 @@ describe('refused, in words that help:', () => {
   })
   it('element types and numbers that cannot be had', async () => {
     expect((await refused({ ...plain, 'rnn.bias_ih_l0': { shape: [3], value: 1, dtype: 'I32' } })).code).toBe('ERR_MODEL_DTYPE')
-    expect(await refused({ ...plain, 'rnn.bias_hh_l0': { shape: [3], value: Number.NaN } })).toMatchObject({ code: 'ERR_NONFINITE', at: 'rnn.bias_hh_l0[0]' })
+    expect(await refused({ ...plain, 'rnn.bias_hh_l0': { shape: [3], value: Number.NaN } })).toMatchObject({
+      code: 'ERR_NONFINITE',
+      at: 'rnn.bias_hh_l0[0]',
+    })
     const big = { shape: [3], value: 3e38 }
     expect((await refused({ ...plain, 'rnn.bias_ih_l0': big, 'rnn.bias_hh_l0': big })).code).toBe('ERR_NONFINITE')
   })

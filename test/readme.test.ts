@@ -23,7 +23,10 @@ for (const backend of ['native', 'wasm', 'reference'] as const) {
   const required = (process.env.BPTT_REQUIRE ?? '').split(',').includes(backend)
   test.skipIf(!required && !loads(backend))(`the examples print what the README says (${backend})`, () => {
     writeFileSync(`${folder}/program.mjs`, programs.join(''))
-    const printed = execFileSync(process.execPath, [`${folder}/program.mjs`], { encoding: 'utf8', env: { ...process.env, BPTT_BACKEND: backend } })
+    const printed = execFileSync(process.execPath, [`${folder}/program.mjs`], {
+      encoding: 'utf8',
+      env: { ...process.env, BPTT_BACKEND: backend },
+    })
     expect(programs).toHaveLength(2)
     expect(printed).toBe('0.977 0.5\ndown\npytorch 3.5e-6\northogonal 4.3e-1\n')
   })

@@ -125,7 +125,11 @@ describe.each([mulAdd, fma])('functions in class $name', (rounding) => {
 
   it('derivatives from the state, tiny ones flushed', () => {
     const h = 1e-6
-    for (const [cell, slope] of [[Cell.TANH, Math.tanh], [Cell.SIGMOID, (x: number) => 1 / (1 + Math.exp(-x))], [Cell.IDENTITY, (x: number) => x]] as const)
+    for (const [cell, slope] of [
+      [Cell.TANH, Math.tanh],
+      [Cell.SIGMOID, (x: number) => 1 / (1 + Math.exp(-x))],
+      [Cell.IDENTITY, (x: number) => x],
+    ] as const)
       for (const x of [-2, -0.3, 0.4, 1.7]) {
         const s = activation(cell, f)(x)
         expect(derivative(cell, rounding)(s, 3) / 3).toBeCloseTo((slope(x + h) - slope(x - h)) / (2 * h), 5)

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import type { LocalEngine } from '#lib/backends/engine.js'
 import { address, NONE, Region, UNIT_FLOATS } from '#lib/plan/memory.js'
-import { Optimizer, Result, RESULT_FIELDS, Status, UpdateFlag } from '#lib/plan/operations.js'
+import { Optimizer, RESULT_FIELDS, Result, Status, UpdateFlag } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
 import { createOracle, createReference } from '#lib/reference/engine.js'
-import { elman, frameOf, planOf, randoms, valuesFor, writesOf, type Shape } from './reference-net.js'
+import { elman, frameOf, planOf, randoms, type Shape, valuesFor, writesOf } from './reference-net.js'
 
 const shape: Shape = { input: 3, states: [5], outputs: 4, tokens: false, cell: 'TANH', head: 'SOFTMAX', readout: 'all', twoBiases: false }
 const home = (unit: number) => address(Region.HOME, unit)
@@ -13,13 +13,19 @@ const empty = frameOf({ lengths: [] })
 const none = { writes: [], plan: planOf([]), frames: empty, count: 0, reads: [] }
 const room = (units: number) => new Array(5).fill(units * 64)
 
-describe.each([['float32', createReference], ['float64', createOracle]])('memory of the %s reference', (kind, create) => {
+describe.each([
+  ['float32', createReference],
+  ['float64', createOracle],
+])('memory of the %s reference', (kind, create) => {
   it('keeps HOME, DATA, CARRY and PACK when it grows, and never shrinks', () => {
     const engine = create()
     const regions = [Region.HOME, Region.DATA, Region.CARRY, Region.PACK]
     const floats = Float32Array.from({ length: 16 }, (_, i) => i + 0.5)
     const ints = Int32Array.from({ length: 16 }, (_, i) => -i)
-    const writes = regions.flatMap((r) => [{ at: address(r, 0), data: floats }, { at: address(r, 1), data: ints }])
+    const writes = regions.flatMap((r) => [
+      { at: address(r, 0), data: floats },
+      { at: address(r, 1), data: ints },
+    ])
     engine.run({ ...none, bytes: room(2), writes })
     const reads = regions.map((r) => ({ at: address(r, 0), kind: 'float32' as const, length: 32 }))
     const { reads: before } = engine.run({ ...none, bytes: room(0), reads })
@@ -33,11 +39,20 @@ describe.each([['float32', createReference], ['float64', createOracle]])('memory
   it('copies and zeroes every kind of value', () => {
     const engine = create()
     const tokens = Int32Array.from({ length: 16 }, (_, i) => i * 1000003)
-    const plan = planOf([['COPY', home(2), home(0), 1], ['ZERO', home(0), 1], ['GATHER', home(4), home(2), home(3), NONE, NONE, NONE, 1, 16]])
-    const writes = [{ at: home(0), data: tokens }, { at: home(3), data: new Float32Array(16).fill(7) }]
+    const plan = planOf([
+      ['COPY', home(2), home(0), 1],
+      ['ZERO', home(0), 1],
+      ['GATHER', home(4), home(2), home(3), NONE, NONE, NONE, 1, 16],
+    ])
+    const writes = [
+      { at: home(0), data: tokens },
+      { at: home(3), data: new Float32Array(16).fill(7) },
+    ]
     engine.run({ ...none, bytes: room(8), writes, plan, frames: frameOf({ lengths: [1] }), count: 1 })
     expect(engine.run({ ...none, bytes: room(0), reads: [{ at: home(4), kind: 'float32', length: 1 }] }).reads[0]![0]).toBe(7)
-    expect(engine.run({ ...none, bytes: room(0), reads: [{ at: home(0), kind: 'float32', length: 16 }] }).reads[0]!.every((x) => x === 0)).toBe(true)
+    expect(
+      engine.run({ ...none, bytes: room(0), reads: [{ at: home(0), kind: 'float32', length: 16 }] }).reads[0]!.every((x) => x === 0),
+    ).toBe(true)
   })
 })
 
@@ -57,14 +72,29 @@ function training(maxNorm?: number) {
   const net = elman(shape, { lengths: [3, 2], scale: 1, scalars: { [Scalar.LR]: 0.1 } })
   const values = valuesFor(net, 2)
   values.weights.fill(1)
-  const update = ['UPDATE', net.p.U0!, net.firstGradient, NONE, NONE, NONE, net.parameterUnits, net.parameterUnits, Optimizer.SGD, 0] as const
-  const plan = planOf([...net.forward, ...net.backward, ...(maxNorm === undefined ? [] : [['CLIP', 0] as ['CLIP', number]]), ['GUARD'], [...update]], [maxNorm ?? 0])
+  const update = [
+    'UPDATE',
+    net.p.U0!,
+    net.firstGradient,
+    NONE,
+    NONE,
+    NONE,
+    net.parameterUnits,
+    net.parameterUnits,
+    Optimizer.SGD,
+    0,
+  ] as const
+  const plan = planOf(
+    [...net.forward, ...net.backward, ...(maxNorm === undefined ? [] : [['CLIP', 0] as ['CLIP', number]]), ['GUARD'], [...update]],
+    [maxNorm ?? 0],
+  )
   const frames = new Int32Array(net.frame.length * 3)
   for (let n = 0; n < 3; n++) frames.set(net.frame, n * net.frame.length)
   const parameters = { at: net.p.U0!, kind: 'float32' as const, length: net.parameterUnits * UNIT_FLOATS }
   return { net, values, job: { bytes: net.bytes, writes: writesOf(net, values), plan, frames, count: 3, reads: [parameters] } }
 }
-const statuses = (results: Float64Array) => Array.from({ length: results.length / RESULT_FIELDS }, (_, n) => results[n * RESULT_FIELDS + Result.STATUS])
+const statuses = (results: Float64Array) =>
+  Array.from({ length: results.length / RESULT_FIELDS }, (_, n) => results[n * RESULT_FIELDS + Result.STATUS])
 
 it('runs frames in order, each from what the last one left', () => {
   const { job } = training()
@@ -103,11 +133,13 @@ describe('GUARD', () => {
     expect(broken((_, { x }) => ((x as Float32Array)[0] = NaN))).toEqual([Status.NONFINITE_LOSS, Status.PENDING, Status.PENDING]))
   it('then a gradient', () =>
     // States of ±1 from huge inputs: the loss is finite, d·x is not.
-    expect(broken((_, { x, parameters }) => {
-      x.fill(3e38)
-      parameters.U0!.fill(0)
-      parameters.V!.forEach((v, i) => (parameters.V![i] = v * 10))
-    })).toEqual([Status.NONFINITE_GRADIENT, Status.PENDING, Status.PENDING]))
+    expect(
+      broken((_, { x, parameters }) => {
+        x.fill(3e38)
+        parameters.U0!.fill(0)
+        parameters.V!.forEach((v, i) => (parameters.V![i] = v * 10))
+      }),
+    ).toEqual([Status.NONFINITE_GRADIENT, Status.PENDING, Status.PENDING]))
 })
 
 it('stops before an update, never after a part of one', () => {
@@ -130,7 +162,11 @@ it('prepares a step that carries its state on', () => {
   const engine = createReference()
   engine.run({ ...none, bytes: net.bytes, writes: writesOf(net, values) })
   const step = engine.prepare({
-    bytes: net.bytes, plan, frame: net.frame, input: { at: net.x, kind: 'float32', length: 3 }, output: { at: net.o, length: 4 },
+    bytes: net.bytes,
+    plan,
+    frame: net.frame,
+    input: { at: net.x, kind: 'float32', length: 3 },
+    output: { at: net.o, length: 4 },
   })
   const { output } = step
   const stepwise = inputs.map((w) => {
@@ -167,7 +203,14 @@ describe('optimisers, against their formulas in float64', () => {
     let writes = [{ at: home(0), data: p0 as Float64Array }]
     gradients.forEach((g, i) => {
       const byIndex = Object.fromEntries(Object.entries(scalars(i + 1)).map(([name, v]) => [Scalar[name as keyof typeof Scalar], v]))
-      engine.run({ ...none, bytes: room(10), writes: [...writes, { at: home(2), data: g }], plan, frames: frameOf({ lengths: [], scalars: byIndex }), count: 1 })
+      engine.run({
+        ...none,
+        bytes: room(10),
+        writes: [...writes, { at: home(2), data: g }],
+        plan,
+        frames: frameOf({ lengths: [], scalars: byIndex }),
+        count: 1,
+      })
       writes = []
     })
     return engine.run({ ...none, bytes: room(0), reads: [{ at: home(0), kind: 'float32', length: n }] }).reads[0] as Float64Array
@@ -185,7 +228,10 @@ describe('optimisers, against their formulas in float64', () => {
   const { NESTEROV, CENTERED, AMSGRAD, MOMENTUM, DECAY, DECAY_BIASES, CLIP_VALUE } = UpdateFlag
 
   it('sgd: plain, with momentum, Nesterov and dampening, decay of matrices or of all', () => {
-    close(updated(Optimizer.SGD, 0, () => ({ LR: lr })), expected((p, g) => p - lr * g))
+    close(
+      updated(Optimizer.SGD, 0, () => ({ LR: lr })),
+      expected((p, g) => p - lr * g),
+    )
     const momentum = (nesterov: boolean, dampening: number) =>
       expected((p, g, s, t, matrix) => {
         const G = g + (matrix ? decay * p : 0)
@@ -195,8 +241,14 @@ describe('optimisers, against their formulas in float64', () => {
     const scalars = (KEEP: number) => (t: number) => ({ LR: lr, WD: decay, A: mu, B: t === 1 ? 1 : KEEP })
     close(updated(Optimizer.SGD, MOMENTUM | DECAY, scalars(0.7)), momentum(false, 0.3))
     close(updated(Optimizer.SGD, MOMENTUM | DECAY | NESTEROV, scalars(1)), momentum(true, 0))
-    close(updated(Optimizer.SGD, DECAY | DECAY_BIASES, () => ({ LR: lr, WD: decay })), expected((p, g) => p - lr * (g + decay * p)))
-    close(updated(Optimizer.SGD, CLIP_VALUE, () => ({ LR: lr, CLIP: 0.25 })), expected((p, g) => p - lr * Math.max(-0.25, Math.min(0.25, g))))
+    close(
+      updated(Optimizer.SGD, DECAY | DECAY_BIASES, () => ({ LR: lr, WD: decay })),
+      expected((p, g) => p - lr * (g + decay * p)),
+    )
+    close(
+      updated(Optimizer.SGD, CLIP_VALUE, () => ({ LR: lr, CLIP: 0.25 })),
+      expected((p, g) => p - lr * Math.max(-0.25, Math.min(0.25, g))),
+    )
   })
 
   it('rmsprop: plain, centred, with momentum', () => {
@@ -217,14 +269,23 @@ describe('optimisers, against their formulas in float64', () => {
   })
 
   it('adagrad', () =>
-    close(updated(Optimizer.ADAGRAD, 0, () => ({ LR: lr, EPS: eps })), expected((p, g, s) => {
-      s.v! += g * g
-      return p - (lr * g) / (Math.sqrt(s.v!) + eps)
-    })))
+    close(
+      updated(Optimizer.ADAGRAD, 0, () => ({ LR: lr, EPS: eps })),
+      expected((p, g, s) => {
+        s.v! += g * g
+        return p - (lr * g) / (Math.sqrt(s.v!) + eps)
+      }),
+    ))
 
   it('adam, amsgrad and adamw', () => {
     const scalars = (t: number) => ({
-      LR: lr / (1 - b1 ** t), EPS: eps, A: b1, B: 1 - b1, C: b2, D: 1 - b2, RHO: 1 / Math.sqrt(1 - b2 ** t),
+      LR: lr / (1 - b1 ** t),
+      EPS: eps,
+      A: b1,
+      B: 1 - b1,
+      C: b2,
+      D: 1 - b2,
+      RHO: 1 / Math.sqrt(1 - b2 ** t),
     })
     const rule = (amsgrad: boolean, l2: number, decoupled: number) =>
       expected((p, g, s, t, matrix) => {
@@ -237,7 +298,13 @@ describe('optimisers, against their formulas in float64', () => {
       })
     close(updated(Optimizer.ADAM, 0, scalars), rule(false, 0, 0))
     close(updated(Optimizer.ADAM, AMSGRAD, scalars), rule(true, 0, 0))
-    close(updated(Optimizer.ADAM, DECAY, (t) => ({ ...scalars(t), WD: decay })), rule(false, decay, 0))
-    close(updated(Optimizer.ADAMW, DECAY, (t) => ({ ...scalars(t), WD: 1 - lr * decay })), rule(false, 0, decay))
+    close(
+      updated(Optimizer.ADAM, DECAY, (t) => ({ ...scalars(t), WD: decay })),
+      rule(false, decay, 0),
+    )
+    close(
+      updated(Optimizer.ADAMW, DECAY, (t) => ({ ...scalars(t), WD: 1 - lr * decay })),
+      rule(false, 0, decay),
+    )
   })
 })

@@ -3,16 +3,21 @@
  * frame, and says where everything is. Deliberately not the compiler of src/plan, which has tests of its own.
  */
 import { FRAME_HEADER, FrameField, frameInts, SCALARS } from '#lib/plan/frame.js'
-import { address, Allocator, floatOffset, NONE, packFloats, Region, REGIONS, stride, UNIT_FLOATS, unitsOf } from '#lib/plan/memory.js'
-import { Above, Cell, Head, Opcode, OPERATIONS, Pack, Rows, type OperationName } from '#lib/plan/operations.js'
+import { Allocator, address, floatOffset, NONE, packFloats, REGIONS, Region, stride, UNIT_FLOATS, unitsOf } from '#lib/plan/memory.js'
+import { Above, Cell, Head, OPERATIONS, Opcode, type OperationName, Pack, Rows } from '#lib/plan/operations.js'
 import type { Plan } from '#lib/plan/plan.js'
 
 let ids = 1e6
 
 /** `['ZERO', dst, units], …` as a plan. */
 export function planOf(code: readonly [OperationName, ...number[]][], constants: number[] = []): Plan {
-  for (const [name, ...args] of code) if (args.length !== OPERATIONS[name].length) throw new Error(`${name} takes ${OPERATIONS[name].join(' ')}`)
-  return { id: ids++, code: Int32Array.from(code.flatMap(([name, ...args]) => [Opcode[name], ...args])), constants: Float64Array.from(constants) }
+  for (const [name, ...args] of code)
+    if (args.length !== OPERATIONS[name].length) throw new Error(`${name} takes ${OPERATIONS[name].join(' ')}`)
+  return {
+    id: ids++,
+    code: Int32Array.from(code.flatMap(([name, ...args]) => [Opcode[name], ...args])),
+    constants: Float64Array.from(constants),
+  }
 }
 
 export interface Batch {
@@ -43,7 +48,16 @@ export function frameOf({ lengths, from, scale = 1, scalars = {} }: Batch, reado
   floats[FrameField.SCALE] = scale
   for (const [i, value] of Object.entries(scalars)) floats[SCALARS + Number(i)] = value
   frame.set(
-    [active, order.map(before), order.map((q) => (readout === 'all' ? before(q) : q)), last, from ?? order.map(() => 0), order, last, order].flat(),
+    [
+      active,
+      order.map(before),
+      order.map((q) => (readout === 'all' ? before(q) : q)),
+      last,
+      from ?? order.map(() => 0),
+      order,
+      last,
+      order,
+    ].flat(),
     FRAME_HEADER,
   )
   return frame
@@ -134,7 +148,19 @@ export function elman(shape: Shape, batch: Batch) {
     const K = k === 0 ? r : states[k - 1]!
     const second = shape.twoBiases ? p[`e${k}`]! : NONE
     if (k === 0 && tokens) forward.push(['GATHER', s[0]!, x, p.U0!, packed(p.U0!, S, K, Pack.GATHER), p.b0!, second, S, K])
-    else forward.push(['PROJECT', s[k]!, k === 0 ? inputs : s[k - 1]!, p[`U${k}`]!, packed(p[`U${k}`]!, S, K, Pack.PROJECT), p[`b${k}`]!, second, S, K, Rows.STEPS])
+    else
+      forward.push([
+        'PROJECT',
+        s[k]!,
+        k === 0 ? inputs : s[k - 1]!,
+        p[`U${k}`]!,
+        packed(p[`U${k}`]!, S, K, Pack.PROJECT),
+        p[`b${k}`]!,
+        second,
+        S,
+        K,
+        Rows.STEPS,
+      ])
     forward.push(['STATE_IN', s0[k]!, carried[k]!, S])
     forward.push(['RECUR', s[k]!, s0[k]!, p[`W${k}`]!, packed(p[`W${k}`]!, S, S, Pack.PROJECT), S, cell])
     forward.push(['STATE_OUT', carried[k]!, s0[k]!, s[k]!, S])
@@ -171,9 +197,35 @@ export function elman(shape: Shape, batch: Batch) {
   const bytes = new Array<number>(REGIONS).fill(0)
   for (const part of [home, data, carry, scratch, packs]) bytes[part.region] = part.bytes
   return {
-    shape, batch, B, R, outputRows, rows, sizes, p, g, moments, parameterUnits, firstGradient,
-    x, targets, weights, carried, s, z, o, dz, g0, gs, dx, norms, norms0, rowLoss,
-    bytes, forward, backward,
+    shape,
+    batch,
+    B,
+    R,
+    outputRows,
+    rows,
+    sizes,
+    p,
+    g,
+    moments,
+    parameterUnits,
+    firstGradient,
+    x,
+    targets,
+    weights,
+    carried,
+    s,
+    z,
+    o,
+    dz,
+    g0,
+    gs,
+    dx,
+    norms,
+    norms0,
+    rowLoss,
+    bytes,
+    forward,
+    backward,
     frame: frameOf(batch, readout),
     /** Where a parameter's values begin in the block of all parameters, in floats. */
     offset: (name: string) => floatOffset(p[name]!) - floatOffset(address(Region.HOME, 0)),

@@ -9,7 +9,7 @@ import { UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Cell, Head, Optimizer, UpdateFlag } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
 import { createFused, createReference } from '#lib/reference/engine.js'
-import { elman, planOf, valuesFor, writesOf, type Shape } from './reference-net.js'
+import { elman, planOf, type Shape, valuesFor, writesOf } from './reference-net.js'
 
 const { NESTEROV, CENTERED, AMSGRAD, MOMENTUM, DECAY, DECAY_BIASES, CLIP_VALUE } = UpdateFlag
 const updates: [keyof typeof Optimizer, number][] = [
@@ -24,22 +24,43 @@ const updates: [keyof typeof Optimizer, number][] = [
 const shapes: Shape[] = []
 for (const cell of Object.keys(Cell) as Shape['cell'][])
   for (const head of Object.keys(Head) as Shape['head'][])
+    // Sizes on both sides of every vector width; relu in one layer, so that nothing overflows.
     for (const readout of ['all', 'last'] as const)
       for (const tokens of [true, false])
-        // Sizes on both sides of every vector width; relu in one layer, so that nothing overflows.
         shapes.push({ input: 5, states: cell === 'RELU' ? [23] : [19, 34], outputs: 21, tokens, cell, head, readout, twoBiases: tokens })
 
 function job(shape: Shape, [optimizer, flags]: (typeof updates)[number], count = 4) {
   const scalars = {
-    [Scalar.LR]: 0.05, [Scalar.WD]: 0.99, [Scalar.CLIP]: 0.01, [Scalar.EPS]: 1e-6,
-    [Scalar.A]: 0.9, [Scalar.B]: 0.1, [Scalar.C]: 0.75, [Scalar.D]: 0.25, [Scalar.RHO]: 3,
+    [Scalar.LR]: 0.05,
+    [Scalar.WD]: 0.99,
+    [Scalar.CLIP]: 0.01,
+    [Scalar.EPS]: 1e-6,
+    [Scalar.A]: 0.9,
+    [Scalar.B]: 0.1,
+    [Scalar.C]: 0.75,
+    [Scalar.D]: 0.25,
+    [Scalar.RHO]: 3,
   }
   const net = elman(shape, { lengths: [7, 5, 5, 2, 1, 0], from: [0, 1, 0, 0, 1, 0], scale: 0.05, scalars })
   const [m, v, a] = net.moments as [number, number, number]
   const plan = planOf(
     [
-      ...net.forward, ...net.backward, ['CLIP', 0], ['GUARD'],
-      ['UPDATE', net.p.U0!, net.firstGradient, m, v, a, net.parameterUnits, Math.floor(net.parameterUnits / 2), Optimizer[optimizer], flags],
+      ...net.forward,
+      ...net.backward,
+      ['CLIP', 0],
+      ['GUARD'],
+      [
+        'UPDATE',
+        net.p.U0!,
+        net.firstGradient,
+        m,
+        v,
+        a,
+        net.parameterUnits,
+        Math.floor(net.parameterUnits / 2),
+        Optimizer[optimizer],
+        flags,
+      ],
     ],
     [0.5],
   )
@@ -71,7 +92,9 @@ it('compares at least the WebAssembly backend, which must load everywhere', () =
 })
 
 describe.each(candidates)('%s', (name, create) => {
-  it.each(shapes.map((shape, n) => [`${shape.cell} ${shape.head} ${shape.readout} ${shape.tokens ? 'tokens' : 'numbers'}`, shape, n] as const))('%s', (_, shape, n) => {
+  it.each(
+    shapes.map((shape, n) => [`${shape.cell} ${shape.head} ${shape.readout} ${shape.tokens ? 'tokens' : 'numbers'}`, shape, n] as const),
+  )('%s', (_, shape, n) => {
     const engine = create()
     const { arithmetic } = engine.description
     if (name.endsWith('portable')) expect(arithmetic).toBe('mul-add')

@@ -7,7 +7,7 @@ import type { LocalEngine } from '#lib/backends/engine.js'
 import { stride } from '#lib/plan/memory.js'
 import { Result, Status } from '#lib/plan/operations.js'
 import { createFused, createOracle, createReference } from '#lib/reference/engine.js'
-import { elman, planOf, randoms, valuesFor, writesOf, type Elman, type Shape, type Values } from './reference-net.js'
+import { type Elman, elman, planOf, randoms, type Shape, type Values, valuesFor, writesOf } from './reference-net.js'
 
 const base: Shape = { input: 5, states: [7], outputs: 3, tokens: false, cell: 'TANH', head: 'SOFTMAX', readout: 'all', twoBiases: false }
 const batch = { lengths: [6, 4, 4, 1], from: [0, 1, 0, 0], scale: 0.25 }
@@ -22,7 +22,12 @@ const shapes: [string, Shape][] = [
 
 type AnyValues = Omit<Values, 'parameters'> & { parameters: Record<string, Float32Array | Float64Array> }
 
-function run(engine: LocalEngine, net: Elman, values: AnyValues, reads: { at: number; kind: 'float32' | 'float64'; length: number }[] = []) {
+function run(
+  engine: LocalEngine,
+  net: Elman,
+  values: AnyValues,
+  reads: { at: number; kind: 'float32' | 'float64'; length: number }[] = [],
+) {
   const plan = planOf([...net.forward, ...net.backward])
   const job = { bytes: net.bytes, writes: writesOf(net, values as Values), plan, frames: net.frame, count: 1, reads }
   const { results, reads: out } = engine.run(job)
@@ -33,7 +38,12 @@ function run(engine: LocalEngine, net: Elman, values: AnyValues, reads: { at: nu
 /** Σ wℓ of the whole batch by the formulas of the lecture, sequence by sequence, in float64. */
 function byHand(net: Elman, { parameters, x, targets, weights, carried }: Values): { loss: number; outputs: number[][] } {
   const { shape, batch } = net
-  const f = { TANH: Math.tanh, RELU: (a: number) => Math.max(a, 0), SIGMOID: (a: number) => 1 / (1 + Math.exp(-a)), IDENTITY: (a: number) => a }[shape.cell]
+  const f = {
+    TANH: Math.tanh,
+    RELU: (a: number) => Math.max(a, 0),
+    SIGMOID: (a: number) => 1 / (1 + Math.exp(-a)),
+    IDENTITY: (a: number) => a,
+  }[shape.cell]
   let loss = 0
   let before = 0
   const outputs: number[][] = []
@@ -57,7 +67,9 @@ function byHand(net: Elman, { parameters, x, targets, weights, carried }: Values
       if (shape.readout === 'last' && i < length - 1) continue
       if (shape.readout === 'all' && i < (batch.from?.[q] ?? 0)) continue
       const row = shape.readout === 'all' ? before + i : q
-      const z = Array.from({ length: shape.outputs }, (_, n) => below.reduce((a, s, j) => a + parameters.V![n * below.length + j]! * s, parameters.c![n]!))
+      const z = Array.from({ length: shape.outputs }, (_, n) =>
+        below.reduce((a, s, j) => a + parameters.V![n * below.length + j]! * s, parameters.c![n]!),
+      )
       if (shape.head === 'SOFTMAX') {
         const sum = z.reduce((a, v) => a + Math.exp(v), 0)
         const o = z.map((v) => Math.exp(v) / sum)
@@ -100,7 +112,9 @@ describe.each(shapes)('%s', (_, shape) => {
       const twice = shape.head === 'LINEAR' ? 2 : 1 // the frame's SCALE carries the 2 of d², see plan/frame.ts
       const numeric = (at(h) - at(-h)) / (2 * h) / twice
       const analytic = direction.reduce((sum, v, j) => sum + v * out[i]![j]!, 0)
-      expect(Math.abs(numeric - analytic), `${name}: numeric ${numeric}, analytic ${analytic}`).toBeLessThan(1e-8 * Math.max(1, Math.abs(numeric)))
+      expect(Math.abs(numeric - analytic), `${name}: numeric ${numeric}, analytic ${analytic}`).toBeLessThan(
+        1e-8 * Math.max(1, Math.abs(numeric)),
+      )
       expect(Math.abs(analytic), name).toBeGreaterThan(1e-6)
     })
   })
@@ -137,7 +151,10 @@ describe.each(shapes)('%s', (_, shape) => {
     expect(Math.abs(numeric - out.at(-1)![2]!), 'x').toBeLessThan(1e-5)
   })
 
-  it.each([['mul-add', createReference], ['fma', createFused]] as const)('rounds within float32 in class %s', (name, create) => {
+  it.each([
+    ['mul-add', createReference],
+    ['fma', createFused],
+  ] as const)('rounds within float32 in class %s', (name, create) => {
     const exact = run(createOracle(), net, values, reads)
     const engine = create()
     expect(engine.description.arithmetic).toBe(name)
@@ -179,7 +196,13 @@ it('does not let one row of a batch see another', () => {
   const net = elman(base, batch)
   const values = valuesFor(net, 11)
   const alone = elman(base, { ...batch, lengths: [6], from: [0] })
-  const mine = { ...values, x: values.x.slice(0, 6 * 5), targets: values.targets.slice(0, 6), weights: values.weights.slice(0, 6), carried: [values.carried[0]!.slice(0, stride(7))] }
+  const mine = {
+    ...values,
+    x: values.x.slice(0, 6 * 5),
+    targets: values.targets.slice(0, 6),
+    weights: values.weights.slice(0, 6),
+    carried: [values.carried[0]!.slice(0, stride(7))],
+  }
   const states = run(createReference(), net, values, [{ at: net.s[0]!, kind: 'float32', length: net.R * stride(7) }]).out[0]!
   const lonely = run(createReference(), alone, mine, [{ at: alone.s[0]!, kind: 'float32', length: 6 * stride(7) }]).out[0]!
   const start = [0, 4, 7, 10, 13, 14]

@@ -4,12 +4,12 @@
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
 import { Worker } from 'node:worker_threads'
+import { afterEach, describe, expect, it } from 'vitest'
 import type { Engine, Job } from '#lib/backends/engine.js'
 import { configureWorker, createRemote } from '#lib/backends/remote.js'
 import { NONE, UNIT_FLOATS } from '#lib/plan/memory.js'
-import { Optimizer, Result, RESULT_FIELDS, Status } from '#lib/plan/operations.js'
+import { Optimizer, RESULT_FIELDS, Result, Status } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
 import { createReference } from '#lib/reference/engine.js'
 import { elman, planOf, valuesFor, writesOf } from './reference-net.js'
@@ -19,7 +19,16 @@ const lib = join(import.meta.dirname, '..', 'dist', 'node')
 
 /** `count` training steps of a small net. */
 function job(count: number, states = 9): Job & { one: Job } {
-  const shape = { input: 4, states: [states], outputs: 3, tokens: false, cell: 'TANH', head: 'SOFTMAX', readout: 'all', twoBiases: false } as const
+  const shape = {
+    input: 4,
+    states: [states],
+    outputs: 3,
+    tokens: false,
+    cell: 'TANH',
+    head: 'SOFTMAX',
+    readout: 'all',
+    twoBiases: false,
+  } as const
   const net = elman(shape, { lengths: [7, 5, 2], scale: 0.1, scalars: { [Scalar.LR]: 0.05 } })
   const values = valuesFor(net, 1)
   const plan = planOf([
@@ -37,7 +46,8 @@ function job(count: number, states = 9): Job & { one: Job } {
   const whole = { bytes: net.bytes, writes: writesOf(net, values), plan, frames, count, reads }
   return { ...whole, one: { ...whole, writes: [], frames: net.frame, count: 1 } }
 }
-const statuses = (results: Float64Array) => Array.from({ length: results.length / RESULT_FIELDS }, (_, n) => results[n * RESULT_FIELDS + Result.STATUS])
+const statuses = (results: Float64Array) =>
+  Array.from({ length: results.length / RESULT_FIELDS }, (_, n) => results[n * RESULT_FIELDS + Result.STATUS])
 
 const engines: Engine[] = []
 const remote = () => {
@@ -50,13 +60,19 @@ afterEach(() => {
   configureWorker(undefined)
 })
 
-describe.each([['in the Worker', undefined], ['on this thread', false]] as const)('%s', (_, choice) => {
+describe.each([
+  ['in the Worker', undefined],
+  ['on this thread', false],
+] as const)('%s', (_, choice) => {
   it('computes the same bits as on the calling thread, for several engines at a time', async () => {
     configureWorker(choice)
     const small = job(40)
     const large = job(9, 21)
     const [a, b] = await Promise.all([remote().submit(small), remote().submit(large)])
-    for (const [result, same] of [[a, small], [b, large]] as const) {
+    for (const [result, same] of [
+      [a, small],
+      [b, large],
+    ] as const) {
       const { results, reads } = createReference().run(same)
       expect(result.results).toEqual(results)
       expect(result.reads).toEqual(reads)
@@ -106,8 +122,14 @@ describe.each([['in the Worker', undefined], ['on this thread', false]] as const
   it('reports errors with their code', async () => {
     configureWorker(choice)
     const mine = job(1)
-    await expect(remote().submit({ ...mine, bytes: [64, 2 ** 52, 0, 0, 0] })).rejects.toMatchObject({ name: 'BpttError', code: 'ERR_OUT_OF_MEMORY', received: expect.stringContaining('bytes') })
-    await expect(remote().submit({ ...mine, writes: [{ at: 2 ** 20, data: new Float32Array(1) }] })).rejects.toMatchObject({ code: 'ERR_INTERNAL' })
+    await expect(remote().submit({ ...mine, bytes: [64, 2 ** 52, 0, 0, 0] })).rejects.toMatchObject({
+      name: 'BpttError',
+      code: 'ERR_OUT_OF_MEMORY',
+      received: expect.stringContaining('bytes'),
+    })
+    await expect(remote().submit({ ...mine, writes: [{ at: 2 ** 20, data: new Float32Array(1) }] })).rejects.toMatchObject({
+      code: 'ERR_INTERNAL',
+    })
   })
 
   it('disposed: the job in flight and later ones reject', async () => {
@@ -151,7 +173,8 @@ it('says that memory is lost when the Worker dies, then starts another', async (
 it('says why a Worker could not be made, each time', async () => {
   configureWorker(() => new Worker(join(lib, 'backends', 'no-such-file.js')))
   const engine = remote()
-  for (let i = 0; i < 2; i++) await expect(engine.submit(job(1))).rejects.toMatchObject({ code: 'ERR_BACKEND', message: expect.stringContaining('no-such-file') })
+  for (let i = 0; i < 2; i++)
+    await expect(engine.submit(job(1))).rejects.toMatchObject({ code: 'ERR_BACKEND', message: expect.stringContaining('no-such-file') })
 })
 
 /** What every child program can use: an engine, and a job that sets `units` of HOME to zero `count` times. */
@@ -168,7 +191,10 @@ const PRELUDE = `
   }
 `
 
-function child(program: string, args: string[] = []): Promise<{ code: number | null; signal: string | null; output: string; seconds: number }> {
+function child(
+  program: string,
+  args: string[] = [],
+): Promise<{ code: number | null; signal: string | null; output: string; seconds: number }> {
   return new Promise((resolve) => {
     const begin = performance.now()
     const started = spawn(process.execPath, [...args, '-e', PRELUDE + program], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -189,12 +215,22 @@ describe('the process', () => {
     expect(end.seconds).toBeLessThan(30)
   }
 
-  it('lives while a job is in flight, and ends by itself after it', () => ends(`remote().submit(job(20)).then(({ results }) => console.log(results.length))`, 0, '160\n'))
-  it('ends by itself with idle and with unused engines', () => ends(`remote(); const e = remote(); e.submit(job(1)).then(() => console.log('done'))`, 0, 'done\n'))
+  it('lives while a job is in flight, and ends by itself after it', () =>
+    ends(`remote().submit(job(20)).then(({ results }) => console.log(results.length))`, 0, '160\n'))
+  it('ends by itself with idle and with unused engines', () =>
+    ends(`remote(); const e = remote(); e.submit(job(1)).then(() => console.log('done'))`, 0, 'done\n'))
   it('ends by itself after disposing of an engine in flight', () =>
-    ends(`const e = remote(); e.submit(${LONG}).catch((error) => console.log(error.code)); setTimeout(() => e.dispose(), 200)`, 0, 'ERR_DISPOSED\n'))
+    ends(
+      `const e = remote(); e.submit(${LONG}).catch((error) => console.log(error.code)); setTimeout(() => e.dispose(), 200)`,
+      0,
+      'ERR_DISPOSED\n',
+    ))
   it('does not hand its own flags to the Worker', () =>
-    ends(`remote().submit(job(1)).then(() => console.log('done'))`, 0, 'done\n', ['--input-type=commonjs', '--expose-gc', '--stack-trace-limit=3']))
+    ends(`remote().submit(job(1)).then(() => console.log('done'))`, 0, 'done\n', [
+      '--input-type=commonjs',
+      '--expose-gc',
+      '--stack-trace-limit=3',
+    ]))
   it('ends with an uncaught error while a job is in flight', () =>
     ends(`remote().submit(${LONG}); setTimeout(() => { throw new Error('mine') }, 100)`, 1, /Error: mine/))
 
@@ -231,9 +267,11 @@ describe('the process', () => {
       'true\n',
     ))
 
-  it('frees engines that nobody holds', () =>
-    ends(
-      `const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+  it(
+    'frees engines that nobody holds',
+    () =>
+      ends(
+        `const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
        const big = job(1, 2 ** 20) // 64 MiB, all of it touched
        async function main() {
          for (let n = 0; n < 32; n++) {
@@ -246,8 +284,10 @@ describe('the process', () => {
          console.log(MiB < 1000 ? 'freed' : MiB)
        }
        main()`,
-      0,
-      'freed\n',
-      ['--expose-gc'],
-    ), 60_000)
+        0,
+        'freed\n',
+        ['--expose-gc'],
+      ),
+    60_000,
+  )
 })

@@ -15,7 +15,8 @@ const endless = { epochs: 1e6, batchSize: 16, shuffle: false } as const
 const hash = (weights: Float32Array) => createHash('sha256').update(weights).digest('hex')
 
 onEach(BACKENDS, ({ config }) => {
-  const make = (more: object = {}) => new RNN({ input: 4, state: 24, output: { softmax: 2 }, ...config, ...more } as never) as unknown as RNN<number, { softmax: number }>
+  const make = (more: object = {}) =>
+    new RNN({ input: 4, state: 24, output: { softmax: 2 }, ...config, ...more } as never) as unknown as RNN<number, { softmax: number }>
 
   /** How many whole updates lead to these weights: retraces a run in order, update by update. */
   async function updatesOf(weights: Float32Array, most: number): Promise<number> {
@@ -150,9 +151,22 @@ onEach(BACKENDS, ({ config }) => {
   it('a schedule that throws, or gives no rate, ends the run and says which update', async () => {
     const model = make()
     const mine = new Error('mine')
-    expect(await errorOf(() => model.train(data, { epochs: 2, schedule: () => { throw mine } }))).toBe(mine)
+    expect(
+      await errorOf(() =>
+        model.train(data, {
+          epochs: 2,
+          schedule: () => {
+            throw mine
+          },
+        }),
+      ),
+    ).toBe(mine)
     const error = await errorOf(() => model.train(data, { epochs: 9, batchSize: 64, schedule: (step) => (step === 4 ? Number.NaN : 0.1) }))
-    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE', at: 'options.schedule', message: 'options.schedule: gave no learning rate for update 4: expected a number of at least 0, received NaN.' })
+    expect(error).toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+      at: 'options.schedule',
+      message: 'options.schedule: gave no learning rate for update 4: expected a number of at least 0, received NaN.',
+    })
     await model.train(data, { epochs: 1 })
     model.dispose()
   })
@@ -183,7 +197,13 @@ onEach(BACKENDS, ({ config }) => {
       void run.then(() => (over = true))
       let reads = 0
       while (!over && reads < 200) {
-        const [{ loss }, { outputs }] = await Promise.all([model.evaluate(data), model.forward(x.slice(0, 5)), model.predict(x[0]!), model.toBytes(), model.gradients({ x: x.slice(0, 3), y: data.y.slice(0, 3) })])
+        const [{ loss }, { outputs }] = await Promise.all([
+          model.evaluate(data),
+          model.forward(x.slice(0, 5)),
+          model.predict(x[0]!),
+          model.toBytes(),
+          model.gradients({ x: x.slice(0, 3), y: data.y.slice(0, 3) }),
+        ])
         expect(outputs.data[0]! + outputs.data[1]!).toBeCloseTo(1, 5)
         seen.add(loss)
         reads++
@@ -225,12 +245,20 @@ onEach(BACKENDS, ({ config }) => {
 
     it('never reach the weights; the error says where', async () => {
       const model = make({ nonlinearity: 'identity', state: 3, output: { linear: 1 }, init: 'identity' })
-      model.setWeights({ W: [[9e9, 0, 0], [0, 9e9, 0], [0, 0, 9e9]] } as never)
+      model.setWeights({
+        W: [
+          [9e9, 0, 0],
+          [0, 9e9, 0],
+          [0, 0, 9e9],
+        ],
+      } as never)
       const before = weightsOf(model)
       const long = { x: [bad[0]!.slice(0, 1), sequencesOf([6], 4, 3)[0]!], y: [0, 1] } as never
       const error = await errorOf(() => model.train(long, { epochs: 2, shuffle: false }))
       expect(error).toMatchObject({ code: 'ERR_NONFINITE', at: 'epoch 1, batch 1' })
-      expect(error.message).toMatch(/^epoch 1, batch 1: the loss is not finite, first in sequence 1, step \d, layer 0; the weights are those before this update\. Scale the inputs/)
+      expect(error.message).toMatch(
+        /^epoch 1, batch 1: the loss is not finite, first in sequence 1, step \d, layer 0; the weights are those before this update\. Scale the inputs/,
+      )
       expect(weightsOf(model)).toEqual(before)
       const step = await errorOf(() => model.trainer().step(long))
       expect(step).toMatchObject({ code: 'ERR_NONFINITE', at: 'step' })
@@ -241,7 +269,16 @@ onEach(BACKENDS, ({ config }) => {
     it('end a run after the updates that were whole', async () => {
       const model = make({ output: { linear: 1 } })
       const small = { x: x.slice(0, 8), y: Array(8).fill(1) } as never
-      const error = await errorOf(() => model.train(small, { epochs: 6, batchSize: 8, shuffle: false, clipNorm: false, optimizer: { sgd: { lr: 0.01 } }, schedule: (step) => (step < 3 ? 0.01 : 3e38) }))
+      const error = await errorOf(() =>
+        model.train(small, {
+          epochs: 6,
+          batchSize: 8,
+          shuffle: false,
+          clipNorm: false,
+          optimizer: { sgd: { lr: 0.01 } },
+          schedule: (step) => (step < 3 ? 0.01 : 3e38),
+        }),
+      )
       expect(error.code).toBe('ERR_NONFINITE')
       expect(error.at).toMatch(/^epoch [56], batch 1$/)
       expect(weightsOf(model).every(Number.isFinite)).toBe(true)
@@ -257,11 +294,28 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
       model.dispose()
       const calls: (() => unknown)[] = [
-        () => model.train(data), () => model.trainer(), () => model.predict(x[0]!), () => model.predictMany(x), () => model.forward(x),
-        () => model.gradients(data), () => model.backward(x, { states: [] }), () => model.gradCheck(data), () => model.evaluate(data), () => model.stream(),
-        () => model.toBytes(), () => model.save('/nowhere'), () => model.setWeights({}), () => model.U, () => model.layers, () => live.push([1, 2, 3, 4]),
+        () => model.train(data),
+        () => model.trainer(),
+        () => model.predict(x[0]!),
+        () => model.predictMany(x),
+        () => model.forward(x),
+        () => model.gradients(data),
+        () => model.backward(x, { states: [] }),
+        () => model.gradCheck(data),
+        () => model.evaluate(data),
+        () => model.stream(),
+        () => model.toBytes(),
+        () => model.save('/nowhere'),
+        () => model.setWeights({}),
+        () => model.U,
+        () => model.layers,
+        () => live.push([1, 2, 3, 4]),
       ]
-      for (const call of calls) expect(await errorOf(call), String(call)).toMatchObject({ code: 'ERR_DISPOSED', message: 'this model was disposed of. Make a new one.' })
+      for (const call of calls)
+        expect(await errorOf(call), String(call)).toMatchObject({
+          code: 'ERR_DISPOSED',
+          message: 'this model was disposed of. Make a new one.',
+        })
       expect(model.config.state).toEqual([24])
       expect(model.parameterCount).toBe(24 * 4 + 24 * 24 + 24 + 2 * 24 + 2)
     })

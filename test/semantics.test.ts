@@ -7,12 +7,16 @@ import { describe, expect, it } from 'vitest'
 import { BACKENDS, onEach } from './support/targets.js'
 import { sequencesOf, signs } from './support/tasks.js'
 
-
 onEach(BACKENDS, ({ config }) => {
-  const make = (more: object = {}) => new RNN({ input: 3, state: 8, output: { softmax: 4 }, readout: 'all', ...config, ...more } as never) as unknown as RNN
+  const make = (more: object = {}) =>
+    new RNN({ input: 3, state: 8, output: { softmax: 4 }, readout: 'all', ...config, ...more } as never) as unknown as RNN
   const x = sequencesOf([6, 3, 5], 3)
   const y = x.map((steps, b) => steps.map((_, i) => (b + i) % 4))
-  const keep = [[1, 0, 0, 1, 1, 0], [0, 1, 1], [1, 1, 1, 1, 1]]
+  const keep = [
+    [1, 0, 0, 1, 1, 0],
+    [0, 1, 1],
+    [1, 1, 1, 1, 1],
+  ]
   const kept = <T>(list: T[][]) => list.map((steps, b) => steps.filter((_, i) => keep[b]![i]))
 
   describe('a masked step', () => {
@@ -24,7 +28,9 @@ onEach(BACKENDS, ({ config }) => {
       expect((masked.gradients as never as { W: unknown }).W).toEqual((short.gradients as never as { W: unknown }).W)
       expect(masked.finalState).toEqual(short.finalState)
       const [dx, T] = [masked.gradients.x.data, 6]
-      keep.forEach((row, b) => row.forEach((use, i) => !use && expect(Array.from(dx.subarray((b * T + i) * 3, (b * T + i + 1) * 3))).toEqual([0, 0, 0])))
+      keep.forEach((row, b) =>
+        row.forEach((use, i) => !use && expect(Array.from(dx.subarray((b * T + i) * 3, (b * T + i + 1) * 3))).toEqual([0, 0, 0])),
+      )
       expect(masked.stateGradientNorms[0]!.data[1]).toBe(masked.stateGradientNorms[0]!.data[2])
       model.dispose()
     })
@@ -32,7 +38,11 @@ onEach(BACKENDS, ({ config }) => {
     it('is the same in training, evaluation and by NaN', async () => {
       const results: unknown[] = []
       const gaps = x.map((steps, b) => steps.map((step, i) => (keep[b]![i] ? step : [step[0], Number.NaN, step[2]])))
-      for (const data of [{ x, y, mask: keep }, { x: kept(x), y: kept(y) }, { x: gaps, y }]) {
+      for (const data of [
+        { x, y, mask: keep },
+        { x: kept(x), y: kept(y) },
+        { x: gaps, y },
+      ]) {
         const model = make({ missing: 'mask' })
         await model.train(data as never, { epochs: 3, batchSize: 2 })
         results.push([Array.from(model.W.data), await model.evaluate(data as never)])
@@ -47,12 +57,18 @@ onEach(BACKENDS, ({ config }) => {
       const gaps = x.map((steps, b) => steps.map((step, i) => (keep[b]![i] ? step : [Number.NaN, 0, 0])))
       const initialState = [1, 2, 3].map((v) => Array(8).fill(v / 4))
       const { states, outputs, logits } = await model.forward(gaps, { initialState })
-      const row = (tensor: { data: Float32Array }, b: number, i: number, size: number) => Array.from(tensor.data.subarray((b * 6 + i) * size, (b * 6 + i + 1) * size))
+      const row = (tensor: { data: Float32Array }, b: number, i: number, size: number) =>
+        Array.from(tensor.data.subarray((b * 6 + i) * size, (b * 6 + i + 1) * size))
       expect(row(states[0]!, 0, 1, 8)).toEqual(row(states[0]!, 0, 0, 8))
       expect(row(outputs, 0, 2, 4)).toEqual(row(outputs, 0, 0, 4))
       expect(row(states[0]!, 1, 0, 8)).toEqual(initialState[1])
       const [, V, c] = [0, model.V.data, model.c!.data]
-      row(logits, 1, 0, 4).forEach((z, n) => expect(z).toBeCloseTo(initialState[1]!.reduce((sum, s, j) => sum + s * V[n * 8 + j]!, c[n]!), 5))
+      row(logits, 1, 0, 4).forEach((z, n) =>
+        expect(z).toBeCloseTo(
+          initialState[1]!.reduce((sum, s, j) => sum + s * V[n * 8 + j]!, c[n]!),
+          5,
+        ),
+      )
       expect(row(states[0]!, 1, 4, 8)).toEqual(Array(8).fill(0))
       expect(row(outputs, 1, 4, 4)).toEqual([0, 0, 0, 0])
       model.dispose()
@@ -111,9 +127,27 @@ onEach(BACKENDS, ({ config }) => {
     const weight = (b: number, i: number) => sampleWeights[b]! * stepWeights[b]![i]!
 
     it.each([
-      ['softmax', { softmax: 4 }, y as unknown[][], (z: number[], t: number) => Math.log(z.reduce((a, v) => a + Math.exp(v), 0)) - z[t]!, 1],
-      ['sigmoid', { sigmoid: 2 }, y.map((row) => row.map((v) => [v % 2, v / 4])), (z: number[], t: number[]) => z.reduce((a, v, j) => a + Math.log1p(Math.exp(v)) - t[j]! * v, 0), 2],
-      ['linear', { linear: 2 }, y.map((row) => row.map((v) => [v, -v])), (z: number[], t: number[]) => z.reduce((a, v, j) => a + (v - t[j]!) ** 2, 0), 2],
+      [
+        'softmax',
+        { softmax: 4 },
+        y as unknown[][],
+        (z: number[], t: number) => Math.log(z.reduce((a, v) => a + Math.exp(v), 0)) - z[t]!,
+        1,
+      ],
+      [
+        'sigmoid',
+        { sigmoid: 2 },
+        y.map((row) => row.map((v) => [v % 2, v / 4])),
+        (z: number[], t: number[]) => z.reduce((a, v, j) => a + Math.log1p(Math.exp(v)) - t[j]! * v, 0),
+        2,
+      ],
+      [
+        'linear',
+        { linear: 2 },
+        y.map((row) => row.map((v) => [v, -v])),
+        (z: number[], t: number[]) => z.reduce((a, v, j) => a + (v - t[j]!) ** 2, 0),
+        2,
+      ],
     ] as const)('of %s', async (_, output, targets, row, scalars) => {
       const model = make({ output })
       const { logits } = await model.forward(x)
@@ -121,7 +155,12 @@ onEach(BACKENDS, ({ config }) => {
       let [sum, weights, count] = [0, 0, 0]
       x.forEach((steps, b) =>
         steps.forEach((_, i) => {
-          sum += weight(b, i) * (row as (z: number[], t: unknown) => number)(Array.from(logits.data.subarray((b * 6 + i) * O, (b * 6 + i + 1) * O)), targets[b]![i])
+          sum +=
+            weight(b, i) *
+            (row as (z: number[], t: unknown) => number)(
+              Array.from(logits.data.subarray((b * 6 + i) * O, (b * 6 + i + 1) * O)),
+              targets[b]![i],
+            )
           weights += weight(b, i) * scalars
           count += weight(b, i) === 0 ? 0 : scalars
         }),
@@ -149,7 +188,10 @@ onEach(BACKENDS, ({ config }) => {
       const labels = ['a', 'b', 'a', 'a']
       const run = async (data: object, options: object) => {
         const model = make({ output: ['a', 'b'], readout: 'last' })
-        await model.train({ x: rows, y: labels, ...data } as never, { epochs: 1, clipNorm: false, optimizer: { sgd: { lr: 0.5 } }, ...options } as never)
+        await model.train(
+          { x: rows, y: labels, ...data } as never,
+          { epochs: 1, clipNorm: false, optimizer: { sgd: { lr: 0.5 } }, ...options } as never,
+        )
         const weights = Array.from(model.V.data)
         model.dispose()
         return weights
@@ -173,7 +215,10 @@ onEach(BACKENDS, ({ config }) => {
     expect(scores.metrics['mse']).toMatchObject({ baselineIs: 'last value' })
     expect(scores.metrics['mse']!.baseline).toBeCloseTo(1e-4, 6)
     expect(scores.metrics['mse']!.value).toBeCloseTo(scores.loss, 6)
-    expect((await series.evaluate({ x: rows, y: [5, 5, 5, 5, 5.5] })).metrics['mse']).toMatchObject({ baselineIs: 'train mean', baseline: expect.closeTo(0.04, 5) })
+    expect((await series.evaluate({ x: rows, y: [5, 5, 5, 5, 5.5] })).metrics['mse']).toMatchObject({
+      baselineIs: 'train mean',
+      baseline: expect.closeTo(0.04, 5),
+    })
     classes.dispose()
     series.dispose()
   })
@@ -196,7 +241,10 @@ onEach(BACKENDS, ({ config }) => {
   it('text goes in as strings and comes out as characters', async () => {
     const v = text.chars('hello world')
     const model = new RNN({ input: v, state: 16, output: v, readout: 'all', ...config })
-    await model.train({ x: ['hello worl', 'ello worl'], y: ['ello world', 'llo world'] }, { epochs: 150, optimizer: { adam: { lr: 0.02 } } })
+    await model.train(
+      { x: ['hello worl', 'ello worl'], y: ['ello world', 'llo world'] },
+      { epochs: 150, optimizer: { adam: { lr: 0.02 } } },
+    )
     expect((await model.predict('hello worl')).map(({ label }) => label).join('')).toBe('ello world')
     expect(await model.predict(v.encode('hello'))).toEqual(await model.predict('hello'))
     model.dispose()

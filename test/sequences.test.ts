@@ -11,17 +11,35 @@ const features = (size: number, missing?: Network['missing']) => network({ size,
 const tokens = network({ size: 27, tokens: true })
 const letters = network({ size: 4, tokens: true, characters: ['a', 'b', 'c', '😀'] })
 
-const ragged = [[1, 2], [3, 4], [5, 6]]
+const ragged = [
+  [1, 2],
+  [3, 4],
+  [5, 6],
+]
 const wanted = { count: 2, rows: Float32Array.of(1, 2, 3, 4, 5, 6), offsets: Int32Array.of(0, 2, 3), lengths: Int32Array.of(2, 1) }
 
 describe('many sequences of r features', () => {
   it.each<[string, unknown]>([
     ['lists of lists', [ragged.slice(0, 2), ragged.slice(2)]],
     ['lists of typed arrays', [[new Float32Array([1, 2]), new Float64Array([3, 4])], [new Uint8Array([5, 6])]]],
-    ['a list of tensors', [{ data: [1, 2, 3, 4], shape: [2, 2] }, { data: Float32Array.of(5, 6), shape: Int32Array.of(1, 2) }]],
+    [
+      'a list of tensors',
+      [
+        { data: [1, 2, 3, 4], shape: [2, 2] },
+        { data: Float32Array.of(5, 6), shape: Int32Array.of(1, 2) },
+      ],
+    ],
     ['mixed forms', [{ data: Int16Array.of(1, 2, 3, 4), shape: [2, 2] }, [[5, 6]]]],
   ])('are %s', (_, xs) => {
-    expect(readSequences(features(2), xs)).toEqual({ ...wanted, given: wanted.lengths, padded: undefined, steps: undefined, cut: undefined, truncated: 0, empty: 0 })
+    expect(readSequences(features(2), xs)).toEqual({
+      ...wanted,
+      given: wanted.lengths,
+      padded: undefined,
+      steps: undefined,
+      cut: undefined,
+      truncated: 0,
+      empty: 0,
+    })
   })
 
   it('are a padded tensor with lengths, whose padding is never looked at', () => {
@@ -40,8 +58,20 @@ describe('one number a step', () => {
     ['numbers', [[1, 2], [3]]],
     ['typed arrays', [Float64Array.of(1, 2), Uint8Array.of(3)]],
     ['steps of one', [[[1], [2]], [[3]]]],
-    ['tensors [T]', [{ data: [1, 2], shape: [2] }, { data: [3], shape: [1] }]],
-    ['tensors [T, 1]', [{ data: [1, 2], shape: [2, 1] }, { data: [3], shape: [1, 1] }]],
+    [
+      'tensors [T]',
+      [
+        { data: [1, 2], shape: [2] },
+        { data: [3], shape: [1] },
+      ],
+    ],
+    [
+      'tensors [T, 1]',
+      [
+        { data: [1, 2], shape: [2, 1] },
+        { data: [3], shape: [1, 1] },
+      ],
+    ],
     ['a tensor [B, T]', { data: [1, 2, 3, 0], shape: [2, 2], lengths: [2, 1] }],
     ['a tensor [B, T, 1]', { data: [1, 2, 3, 0], shape: [2, 2, 1], lengths: Int32Array.of(2, 1) }],
   ])('may be %s', (_, xs) => {
@@ -71,7 +101,15 @@ describe('one sequence', () => {
   it.each<[string, Network, unknown, number[]]>([
     ['a typed array', features(1), Float32Array.of(1, 2), [1, 2]],
     ['an array', features(1), [1, 2], [1, 2]],
-    ['steps', features(2), [[1, 2], [3, 4]], [1, 2, 3, 4]],
+    [
+      'steps',
+      features(2),
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      [1, 2, 3, 4],
+    ],
     ['a tensor [T, r]', features(2), { data: [1, 2, 3, 4], shape: [2, 2] }, [1, 2, 3, 4]],
     ['a string', letters, 'cab', [2, 0, 1]],
     ['tokens', tokens, [5, 4], [5, 4]],
@@ -114,7 +152,12 @@ describe('maxLength', () => {
 
 describe('steps that do not count', () => {
   it('are left out, and the others say where they stood', () => {
-    const s = readSequences(features(2), [ragged, ragged], { mask: [[true, false, true], [0, 0, 0]] })
+    const s = readSequences(features(2), [ragged, ragged], {
+      mask: [
+        [true, false, true],
+        [0, 0, 0],
+      ],
+    })
     expect(s).toMatchObject({
       rows: Float32Array.of(1, 2, 5, 6),
       offsets: Int32Array.of(0, 2, 2),
@@ -133,14 +176,31 @@ describe('steps that do not count', () => {
     expect(s).toMatchObject({ rows: Float32Array.of(2, 4), steps: Int32Array.of(0, 2), cut: Int32Array.of(1) })
   })
   it('are those with any NaN where the network says so', () => {
-    const s = readSequences(features(2, 'mask'), [[[1, 2], [Number.NaN, 4], [5, Number.NaN], [7, 8]], [[Number.NaN, Number.NaN]]])
+    const s = readSequences(features(2, 'mask'), [
+      [
+        [1, 2],
+        [Number.NaN, 4],
+        [5, Number.NaN],
+        [7, 8],
+      ],
+      [[Number.NaN, Number.NaN]],
+    ])
     expect(s).toMatchObject({ rows: Float32Array.of(1, 2, 7, 8), offsets: Int32Array.of(0, 2, 2), steps: Int32Array.of(0, 3), empty: 1 })
   })
   it('leave no trace where all count', () => {
     expect(readSequences(features(1), [[1, 2]], { mask: [[true, 1]] }).steps).toBeUndefined()
   })
   it('may be said in rows as wide as a padded tensor', () => {
-    const s = readSequences(features(1), { data: [1, 2, 3, 4, 5, 6], shape: [2, 3], lengths: [3, 2] }, { mask: [[1, 1, 0], [0, 1, 0]] })
+    const s = readSequences(
+      features(1),
+      { data: [1, 2, 3, 4, 5, 6], shape: [2, 3], lengths: [3, 2] },
+      {
+        mask: [
+          [1, 1, 0],
+          [0, 1, 0],
+        ],
+      },
+    )
     expect(s).toMatchObject({ rows: Float32Array.of(1, 2, 5), steps: Int32Array.of(0, 1, 1) })
   })
 })
@@ -152,14 +212,24 @@ describe('the walk from rows to the user’s steps', () => {
     return list
   }
   it('is one run where nothing is left out', () => {
-    const s = readSequences(features(1), [[1, 2], [3, 4, 5]], { maxLength: 2 })
+    const s = readSequences(
+      features(1),
+      [
+        [1, 2],
+        [3, 4, 5],
+      ],
+      { maxLength: 2 },
+    )
     expect([runs(s, 0), runs(s, 1)]).toEqual([[[0, 0, 2]], [[2, 1, 2]]])
   })
   it('breaks at each gap', () => {
     const s = readSequences(features(1), [[9], [1, 2, 3, 4, 5]], { mask: [[1], [1, 0, 1, 1, 0]], maxLength: 4 })
     expect(runs(s, 1)).toEqual([[1, 2, 2]])
     const all = readSequences(features(1), [[1, 2, 3, 4]], { mask: [[1, 0, 1, 1]] })
-    expect(runs(all, 0)).toEqual([[0, 0, 1], [1, 2, 2]])
+    expect(runs(all, 0)).toEqual([
+      [0, 0, 1],
+      [1, 2, 2],
+    ])
   })
 })
 

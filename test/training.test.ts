@@ -12,11 +12,16 @@ const y = signs(x)
 const data = { x, y }
 
 onEach(BACKENDS, ({ config }) => {
-  const make = (more: object = {}) => new RNN({ input: 2, state: 7, output: { softmax: 2 }, ...config, ...more } as never) as unknown as RNN<number, { softmax: number }>
+  const make = (more: object = {}) =>
+    new RNN({ input: 2, state: 7, output: { softmax: 2 }, ...config, ...more } as never) as unknown as RNN<number, { softmax: number }>
   const sgd = { sgd: { lr: 0.1 } } as const
 
   /** Weights and history after training. */
-  async function trained(options: object, more: object = {}, of: object = data): Promise<{ weights: Float32Array; hash: string; result: RunResult }> {
+  async function trained(
+    options: object,
+    more: object = {},
+    of: object = data,
+  ): Promise<{ weights: Float32Array; hash: string; result: RunResult }> {
     const model = make(more)
     const result = await model.train(of as never, options)
     const outcome = { weights: weightsOf(model), hash: hashOf(model), result }
@@ -45,7 +50,16 @@ onEach(BACKENDS, ({ config }) => {
   })
 
   it('has the documented defaults', async () => {
-    const explicit = { epochs: 10, batchSize: 32, optimizer: { adam: { lr: 0.001 } }, clipNorm: 5, clipValue: false, shuffle: true, seed: 0, keep: 'end' }
+    const explicit = {
+      epochs: 10,
+      batchSize: 32,
+      optimizer: { adam: { lr: 0.001 } },
+      clipNorm: 5,
+      clipValue: false,
+      shuffle: true,
+      seed: 0,
+      keep: 'end',
+    }
     const implicit = await trained({})
     expect(implicit.hash).toBe((await trained(explicit)).hash)
     expect(implicit.result.history).toHaveLength(10)
@@ -59,7 +73,14 @@ onEach(BACKENDS, ({ config }) => {
     const between = weightsOf(model)
     await model.train(data, options)
     const other = make()
-    other.setWeights({ ...model.layers[0], U: slice(between, 0, 14, [7, 2]), W: slice(between, 14, 63, [7, 7]), b: slice(between, 63, 70, [7]), V: slice(between, 70, 84, [2, 7]), c: slice(between, 84, 86, [2]) } as never)
+    other.setWeights({
+      ...model.layers[0],
+      U: slice(between, 0, 14, [7, 2]),
+      W: slice(between, 14, 63, [7, 7]),
+      b: slice(between, 63, 70, [7]),
+      V: slice(between, 70, 84, [2, 7]),
+      c: slice(between, 84, 86, [2]),
+    } as never)
     await other.train(data, options)
     expect(weightsOf(other)).toEqual(weightsOf(model))
     model.dispose()
@@ -67,7 +88,9 @@ onEach(BACKENDS, ({ config }) => {
   })
 
   it('shuffles by seed, never by the clock', async () => {
-    const [a, b, c, straight] = await Promise.all([{ seed: 1 }, { seed: 1 }, { seed: 2 }, { shuffle: false }].map((o) => trained({ epochs: 2, batchSize: 4, ...o })))
+    const [a, b, c, straight] = await Promise.all(
+      [{ seed: 1 }, { seed: 1 }, { seed: 2 }, { shuffle: false }].map((o) => trained({ epochs: 2, batchSize: 4, ...o })),
+    )
     expect(b!.hash).toBe(a!.hash)
     expect(new Set([a!.hash, c!.hash, straight!.hash]).size).toBe(3)
   })
@@ -83,7 +106,8 @@ onEach(BACKENDS, ({ config }) => {
     expect(weights({ seed: 3 })).not.toEqual(weights({ seed: 4 }))
     const { W, b } = weights({})
     for (let i = 0; i < 5; i++)
-      for (let j = 0; j < 5; j++) expect(Array.from({ length: 5 }, (_, k) => W[k * 5 + i]! * W[k * 5 + j]!).reduce((p, q) => p + q)).toBeCloseTo(i === j ? 1 : 0, 5)
+      for (let j = 0; j < 5; j++)
+        expect(Array.from({ length: 5 }, (_, k) => W[k * 5 + i]! * W[k * 5 + j]!).reduce((p, q) => p + q)).toBeCloseTo(i === j ? 1 : 0, 5)
     expect(b).toEqual([0, 0, 0, 0, 0])
     const pytorch = weights({ init: 'pytorch' })
     expect(Math.max(...pytorch.W.map(Math.abs))).toBeLessThanOrEqual(1 / Math.sqrt(5))
@@ -98,9 +122,14 @@ onEach(BACKENDS, ({ config }) => {
     /** Trained on the complement of `held`, in this order, nothing shuffled. */
     const without = (held: number[], options: object = {}) => {
       const left = who.map((_, b) => b).filter((b) => !held.includes(b))
-      return trained({ epochs: 1, batchSize: 32, shuffle: false, optimizer: sgd, ...options }, {}, { x: left.map((b) => who[b]), y: left.map((b) => labels[b]) })
+      return trained(
+        { epochs: 1, batchSize: 32, shuffle: false, optimizer: sgd, ...options },
+        {},
+        { x: left.map((b) => who[b]), y: left.map((b) => labels[b]) },
+      )
     }
-    const run = (validation: unknown, more: object = {}) => trained({ epochs: 1, batchSize: 32, shuffle: false, optimizer: sgd, validation }, {}, { x: who, y: labels, ...more })
+    const run = (validation: unknown, more: object = {}) =>
+      trained({ epochs: 1, batchSize: 32, shuffle: false, optimizer: sgd, validation }, {}, { x: who, y: labels, ...more })
 
     it("'tail' keeps the last", async () => {
       const { hash, result } = await run({ fraction: 0.25, by: 'tail' })
@@ -128,7 +157,9 @@ onEach(BACKENDS, ({ config }) => {
 
     it('groups are never divided', async () => {
       const groups = who.map((_, b) => `patient ${Math.floor(b / 4)}`)
-      const whole = new Set((await Promise.all([0, 1, 2, 3, 4].map((g) => without([0, 1, 2, 3].map((i) => g * 4 + i))))).map(({ hash }) => hash))
+      const whole = new Set(
+        (await Promise.all([0, 1, 2, 3, 4].map((g) => without([0, 1, 2, 3].map((i) => g * 4 + i))))).map(({ hash }) => hash),
+      )
       expect(whole.size).toBe(5)
       for (const validation of [0.2, { fraction: 0.2, by: 'group' }]) {
         const { hash, result } = await run(validation, { groups })
@@ -175,14 +206,19 @@ onEach(BACKENDS, ({ config }) => {
   })
 
   describe('the learning rate', () => {
-    const rates = async (options: object) => (await trained({ epochs: 8, batchSize: 30, optimizer: sgd, ...options })).result.history.map(({ lr }) => lr)
+    const rates = async (options: object) =>
+      (await trained({ epochs: 8, batchSize: 30, optimizer: sgd, ...options })).result.history.map(({ lr }) => lr)
     it.each([
       ['constant', {}, Array(8).fill(0.1)],
       ['a function', { schedule: (step: number, steps: number) => step / steps }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => i / 8)],
       ['step', { schedule: { step: { every: 3, factor: 0.5 } } }, [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025]],
       ['exponential', { schedule: { exponential: { factor: 0.9 } } }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => 0.1 * 0.9 ** i)],
       ['cosine', { schedule: { cosine: {} } }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => 0.05 * (1 + Math.cos((Math.PI * i) / 8)))],
-      ['cosine after warm-up', { schedule: { cosine: { warmup: 4 } } }, [0.02, 0.04, 0.06, 0.08, 0.1, ...[1, 2, 3].map((i) => 0.05 * (1 + Math.cos((Math.PI * i) / 4)))]],
+      [
+        'cosine after warm-up',
+        { schedule: { cosine: { warmup: 4 } } },
+        [0.02, 0.04, 0.06, 0.08, 0.1, ...[1, 2, 3].map((i) => 0.05 * (1 + Math.cos((Math.PI * i) / 4)))],
+      ],
     ])('%s', async (_, options, want) => {
       const got = await rates(options)
       got.forEach((lr, i) => expect(lr).toBeCloseTo(want[i]!, 9))
@@ -228,7 +264,9 @@ onEach(BACKENDS, ({ config }) => {
           const rows = [0, 1, 2, 3].filter((b) => long[b]!.length > from)
           const cut = <T>(list: T[][]) => rows.map((b) => list[b]!.slice(from, from + 4))
           const { finalState } = await trainer.step({ x: cut(long), y: cut(each) } as never, { initialState: rows.map((b) => states[b]!) })
-          states = states.map((state, b) => (rows.includes(b) ? Array.from(finalState.layers[0]!.s.data.slice(rows.indexOf(b) * 7, rows.indexOf(b) * 7 + 7)) : state))
+          states = states.map((state, b) =>
+            rows.includes(b) ? Array.from(finalState.layers[0]!.s.data.slice(rows.indexOf(b) * 7, rows.indexOf(b) * 7 + 7)) : state,
+          )
         }
       }
       expect(hashOf(model)).toBe(hash)
@@ -236,11 +274,17 @@ onEach(BACKENDS, ({ config }) => {
     })
 
     it('a window as long as the sequences is none', async () => {
-      expect((await trained({ ...options, bptt: { window: 9 } }, all, { x: long, y: each })).hash).toBe((await trained(options, all, { x: long, y: each })).hash)
+      expect((await trained({ ...options, bptt: { window: 9 } }, all, { x: long, y: each })).hash).toBe(
+        (await trained(options, all, { x: long, y: each })).hash,
+      )
     })
 
     it('a stride below the window, and no carried state, are other gradients', async () => {
-      const hashes = await Promise.all([{ window: 4 }, { window: 4, stride: 2 }, { window: 4, carryState: false }].map(async (bptt) => (await trained({ ...options, bptt }, all, { x: long, y: each })).hash))
+      const hashes = await Promise.all(
+        [{ window: 4 }, { window: 4, stride: 2 }, { window: 4, carryState: false }].map(
+          async (bptt) => (await trained({ ...options, bptt }, all, { x: long, y: each })).hash,
+        ),
+      )
       expect(new Set(hashes).size).toBe(3)
     })
 
@@ -259,7 +303,9 @@ onEach(BACKENDS, ({ config }) => {
 
   it('maxLength cuts the start away, or the end, and counts what it cut', async () => {
     const long = sequencesOf([9, 2, 6], 2)
-    const [end, start] = await Promise.all((['end', 'start'] as const).map((keep) => trained({ epochs: 1, maxLength: 4, keep }, {}, { x: long, y: [0, 1, 0] })))
+    const [end, start] = await Promise.all(
+      (['end', 'start'] as const).map((keep) => trained({ epochs: 1, maxLength: 4, keep }, {}, { x: long, y: [0, 1, 0] })),
+    )
     expect(end!.result.truncated).toBe(2)
     expect(end!.hash).toBe((await trained({ epochs: 1 }, {}, { x: long.map((s) => s.slice(-4)), y: [0, 1, 0] })).hash)
     expect(start!.hash).toBe((await trained({ epochs: 1 }, {}, { x: long.map((s) => s.slice(0, 4)), y: [0, 1, 0] })).hash)
@@ -270,7 +316,10 @@ onEach(BACKENDS, ({ config }) => {
     const decayed = async (decayBiases?: boolean) => {
       const model = make()
       model.setWeights({ b: Array(7).fill(1), W: Array(49).fill(1) } as never)
-      await model.train(still, { epochs: 1, optimizer: { sgd: { lr: 0.5, weightDecay: 0.1, ...(decayBiases !== undefined && { decayBiases }) } } })
+      await model.train(still, {
+        epochs: 1,
+        optimizer: { sgd: { lr: 0.5, weightDecay: 0.1, ...(decayBiases !== undefined && { decayBiases }) } },
+      })
       const both = [model.W.data[0], model.b!.data[0]]
       model.dispose()
       return both
@@ -293,7 +342,9 @@ onEach(BACKENDS, ({ config }) => {
   it('reports whole epochs: numbers that fit together', async () => {
     const seen: Progress[] = []
     const { result } = await trained({ epochs: 4, batchSize: 7, onProgress: (p: Progress) => void seen.push(p) })
-    expect(result.history.map(({ epoch, epochs, step, steps }) => [epoch, epochs, step, steps])).toEqual([1, 2, 3, 4].map((e) => [e, 4, 5 * e, 20]))
+    expect(result.history.map(({ epoch, epochs, step, steps }) => [epoch, epochs, step, steps])).toEqual(
+      [1, 2, 3, 4].map((e) => [e, 4, 5 * e, 20]),
+    )
     for (const p of result.history) {
       expect(p.loss).toBeGreaterThan(0)
       expect(p.sequencesPerSecond).toBeGreaterThan(0)

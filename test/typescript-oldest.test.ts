@@ -22,7 +22,12 @@ it('TypeScript 5.2 accepts programs against the declarations, and refuses wrong 
   const folder = mkdtempSync(join(tmpdir(), 'bptt-typescript-'))
   try {
     writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-    const install = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', 'typescript@5.2', '@types/node@20'], { cwd: folder, encoding: 'utf8', timeout: 90_000, shell: process.platform === 'win32' })
+    const install = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', 'typescript@5.2', '@types/node@20'], {
+      cwd: folder,
+      encoding: 'utf8',
+      timeout: 90_000,
+      shell: process.platform === 'win32',
+    })
     if (install.status !== 0) skip(`typescript@5.2 could not be fetched: ${install.stderr?.trim().split('\n')[0] ?? install.error}`)
     mkdirSync(join(folder, 'node_modules'), { recursive: true })
     symlinkSync(root, join(folder, 'node_modules', 'bptt'), 'junction')
@@ -32,7 +37,11 @@ it('TypeScript 5.2 accepts programs against the declarations, and refuses wrong 
     else console.warn('SKIPPED in part: ../shared/programs.mts is absent')
     const files = ['program.mts', ...(existsSync(programs) ? ['programs.mts'] : [])]
     const tsc = join(folder, 'node_modules', 'typescript', 'bin', 'tsc')
-    const { stdout, status } = spawnSync(process.execPath, [tsc, '--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', ...files], { cwd: folder, encoding: 'utf8' })
+    const { stdout, status } = spawnSync(
+      process.execPath,
+      [tsc, '--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', ...files],
+      { cwd: folder, encoding: 'utf8' },
+    )
     expect(stdout).toBe('')
     expect(status).toBe(0)
   } finally {

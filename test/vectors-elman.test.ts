@@ -5,7 +5,7 @@
 import { RNN } from 'bptt'
 import { describe, expect, it } from 'vitest'
 import { onEach, TARGETS, type Target } from './support/targets.js'
-import { type Case, casesOf, expectDigest, expectNear, nested, numbersOf, type Numbers } from './support/vectors.js'
+import { type Case, casesOf, expectDigest, expectNear, type Numbers, nested, numbersOf } from './support/vectors.js'
 
 const files = ['elman_options', 'elman_shapes', 'elman_large'].map((file) => [file, casesOf(file)] as const)
 
@@ -29,7 +29,10 @@ function dataOf({ config, inputs }: Case, asTensors: boolean) {
   const counts = mask && nested(mask)
   const rows = (list: unknown[][]) => list.map((row, b) => row.slice(0, lengths[b]))
   const y = nested(targets)
-  return { x: rows(nested(x)), y: config.loss.scope === 'all' ? rows(y).map((row, b) => row.map((v, i) => (counts?.[b][i] === 0 ? null : v))) : y }
+  return {
+    x: rows(nested(x)),
+    y: config.loss.scope === 'all' ? rows(y).map((row, b) => row.map((v, i) => (counts?.[b][i] === 0 ? null : v))) : y,
+  }
 }
 
 function modelOf({ config, inputs }: Case, target: Target) {
@@ -75,7 +78,10 @@ async function check(test: Case, target: Target, asTensors: boolean) {
 onEach(TARGETS, (target) => {
   describe.each(files)('%s', (file, cases) => {
     // The large ones take the reference seconds; one of each nonlinearity says what all would.
-    const some = file === 'elman_large' && target.name === 'reference' ? cases.filter(({ config }) => config.B * config.T * config.s ** 2 < 1e7) : cases
+    const some =
+      file === 'elman_large' && target.name === 'reference'
+        ? cases.filter(({ config }) => config.B * config.T * config.s ** 2 < 1e7)
+        : cases
     it.each(some.map((test, i) => [test.name, test, i] as const))('%s', (_, test, i) => check(test, target, i % 2 === 0))
   })
 })

@@ -5,7 +5,7 @@
 import { RNN } from 'bptt'
 import { describe, expect, it } from 'vitest'
 import { onEach, TARGETS, type Target } from './support/targets.js'
-import { type Case, casesOf, expectNear, nested, type Numbers, transposed } from './support/vectors.js'
+import { type Case, casesOf, expectNear, type Numbers, nested, transposed } from './support/vectors.js'
 
 const zeros = (...shape: number[]): Numbers & { data: number[] } => ({ shape, data: Array(shape.reduce((a, b) => a * b, 1)).fill(0) })
 const part = ({ shape: [, ...shape], data }: Numbers, i: number): Numbers => {
@@ -20,7 +20,14 @@ const stacked = casesOf('elman_stacked_bidirectional').filter(({ config }) => !c
 
 async function checkStacked({ config, inputs, expected, float32 }: Case, target: Target) {
   const { B, T, r, s, layers: L, bias } = config
-  const model = new RNN({ input: r, state: Array(L).fill(s), output: { linear: 1 }, nonlinearity: config.activation, bias: bias && 'double', ...target.config })
+  const model = new RNN({
+    input: r,
+    state: Array(L).fill(s),
+    output: { linear: 1 },
+    nonlinearity: config.activation,
+    bias: bias && 'double',
+    ...target.config,
+  })
   const named = (k: number, tensors: Record<string, Numbers>) => ({
     U: tensors[`weight_ih_l${k}`]!,
     W: tensors[`weight_hh_l${k}`]!,
@@ -38,7 +45,8 @@ async function checkStacked({ config, inputs, expected, float32 }: Case, target:
 
   const upstream = each.map((k) => {
     const d = k === L - 1 ? { shape: [B, T, s], data: [...inputs.d_output.data] } : zeros(B, T, s)
-    for (let b = 0; b < B; b++) for (let n = 0; n < s; n++) d.data[(b * T + lengths[b]! - 1) * s + n]! += inputs.d_hn.data[(k * B + b) * s + n]!
+    for (let b = 0; b < B; b++)
+      for (let n = 0; n < s; n++) d.data[(b * T + lengths[b]! - 1) * s + n]! += inputs.d_hn.data[(k * B + b) * s + n]!
     return d
   })
   const { gradients } = await model.backward(x, { states: upstream }, { initialState })
@@ -46,7 +54,8 @@ async function checkStacked({ config, inputs, expected, float32 }: Case, target:
   const got = (gradients as unknown as { layers: Record<string, never>[] }).layers
   for (const k of each) {
     expectNear(`gradient of the initial state ${k}`, gradients.initialState.layers[k]!.s, part(expected.grads.h0, k), float32.rtol)
-    for (const [name, want] of Object.entries(named(k, expected.grads.params))) expectNear(`gradient of ${name} ${k}`, got[k]![name]!, want, float32.rtol)
+    for (const [name, want] of Object.entries(named(k, expected.grads.params)))
+      expectNear(`gradient of ${name} ${k}`, got[k]![name]!, want, float32.rtol)
   }
   model.dispose()
 }
@@ -88,7 +97,12 @@ async function checkKeras(test: Case, target: Target) {
     missing: 'mask',
     ...target.config,
   })
-  model.setWeights({ U: transposed(inputs.kernel), W: transposed(inputs.recurrent_kernel), ...(inputs.bias && { b: inputs.bias }), ...head(S) } as never)
+  model.setWeights({
+    U: transposed(inputs.kernel),
+    W: transposed(inputs.recurrent_kernel),
+    ...(inputs.bias && { b: inputs.bias }),
+    ...head(S),
+  } as never)
   let initialState: unknown = inputs.initial_state && nested(inputs.initial_state)
   for (let call = 0; call < config.calls; call++) {
     if (config.reset_before_call === call) initialState = undefined
@@ -102,7 +116,12 @@ async function checkKeras(test: Case, target: Target) {
         for (let i = 0; i < T; i++) {
           if (!used[place(b, i)]) continue
           const at = (b * T + i) * S
-          expectNear(`output ${b}, ${i}`, { data: states[0]!.data.slice(at, at + S) }, { shape: [S], data: want.output.data.slice(at, at + S) }, float32.rtol)
+          expectNear(
+            `output ${b}, ${i}`,
+            { data: states[0]!.data.slice(at, at + S) },
+            { shape: [S], data: want.output.data.slice(at, at + S) },
+            float32.rtol,
+          )
         }
     if (config.stateful) initialState = finalState
   }
@@ -122,7 +141,7 @@ async function checkKerasGradients(test: Case, model: RNN<number, { linear: 1 }>
       if (config.return_sequences) while (from >= 0 && !used[place(b, from)]) from--
       if (from < 0 || (from < i && config.zero_output_for_mask)) continue
       if (!config.return_sequences && i < T - 1) continue
-      for (let n = 0; n < S; n++) d.data[(b * T + i) * S + n] = inputs.d_output.data[((config.return_sequences ? b * T + i : b) * S) + n]
+      for (let n = 0; n < S; n++) d.data[(b * T + i) * S + n] = inputs.d_output.data[(config.return_sequences ? b * T + i : b) * S + n]
     }
   const initialState = inputs.initial_state && nested(inputs.initial_state)
   // Keras puts out zeros for a sequence without a used step, whatever the initial state, so nothing flows back from it.
@@ -147,7 +166,9 @@ async function checkKerasGradients(test: Case, model: RNN<number, { linear: 1 }>
 
 // ---- ONNX ----
 
-const onnx = ['onnx_node_tests', 'onnxruntime_recurrent'].flatMap((file) => casesOf(file)).filter(({ config }) => config.op === 'RNN' && config.attributes.clip === undefined)
+const onnx = ['onnx_node_tests', 'onnxruntime_recurrent']
+  .flatMap((file) => casesOf(file))
+  .filter(({ config }) => config.op === 'RNN' && config.attributes.clip === undefined)
 
 async function checkOnnx({ config, inputs, expected, float32 }: Case, target: Target) {
   const { attributes } = config
@@ -170,9 +191,16 @@ async function checkOnnx({ config, inputs, expected, float32 }: Case, target: Ta
       ...target.config,
     })
     const biases = inputs.B && part(inputs.B, D).data
-    model.setWeights({ U: part(inputs.W, D), W: part(inputs.R, D), ...(biases && { b: biases.slice(0, S), bh: biases.slice(S) }), ...head(S) } as never)
+    model.setWeights({
+      U: part(inputs.W, D),
+      W: part(inputs.R, D),
+      ...(biases && { b: biases.slice(0, S), bh: biases.slice(S) }),
+      ...head(S),
+    } as never)
     const time = (b: number, i: number) => (reversed ? lengths[b]! - 1 - i : i)
-    const x = lengths.map((length, b) => Array.from({ length }, (_, i) => inputs.X.data.slice((time(b, i) * B + b) * r, (time(b, i) * B + b) * r + r)))
+    const x = lengths.map((length, b) =>
+      Array.from({ length }, (_, i) => inputs.X.data.slice((time(b, i) * B + b) * r, (time(b, i) * B + b) * r + r)),
+    )
     const initialState = inputs.initial_h && nested(part(inputs.initial_h, D))
     const { states, finalState } = await model.forward(x, { initialState })
     const longest = states[0]!.shape[1]!
@@ -180,7 +208,11 @@ async function checkOnnx({ config, inputs, expected, float32 }: Case, target: Ta
       for (let n = 0; n < S; n++) {
         if (expected.Y_h) near(`Y_h ${D} ${b} ${n}`, finalState.layers[0]!.s.data[b * S + n]!, expected.Y_h.data[(D * B + b) * S + n])
         for (let i = 0; expected.Y && i < lengths[b]!; i++)
-          near(`Y ${i} ${b} ${n}`, states[0]!.data[(b * longest + i) * S + n]!, expected.Y.data[((time(b, i) * directions.length + D) * B + b) * S + n])
+          near(
+            `Y ${i} ${b} ${n}`,
+            states[0]!.data[(b * longest + i) * S + n]!,
+            expected.Y.data[((time(b, i) * directions.length + D) * B + b) * S + n],
+          )
       }
     model.dispose()
   }
@@ -188,7 +220,11 @@ async function checkOnnx({ config, inputs, expected, float32 }: Case, target: Ta
 }
 
 onEach(TARGETS, (target) => {
-  if (stacked.length) describe('PyTorch, stacked', () => it.each(stacked.map((test) => [test.name, test] as const))('%s', (_, test) => checkStacked(test, target)))
-  if (keras.length) describe('Keras SimpleRNN', () => it.each(keras.map((test) => [test.name, test] as const))('%s', (_, test) => checkKeras(test, target)))
-  if (onnx.length) describe('ONNX RNN', () => it.each(onnx.map((test) => [test.name, test] as const))('%s', (_, test) => checkOnnx(test, target)))
+  if (stacked.length)
+    describe('PyTorch, stacked', () =>
+      it.each(stacked.map((test) => [test.name, test] as const))('%s', (_, test) => checkStacked(test, target)))
+  if (keras.length)
+    describe('Keras SimpleRNN', () => it.each(keras.map((test) => [test.name, test] as const))('%s', (_, test) => checkKeras(test, target)))
+  if (onnx.length)
+    describe('ONNX RNN', () => it.each(onnx.map((test) => [test.name, test] as const))('%s', (_, test) => checkOnnx(test, target)))
 })

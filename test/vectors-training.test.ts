@@ -5,7 +5,7 @@
 import { type Optimizer, RNN } from 'bptt'
 import { describe, expect, it } from 'vitest'
 import { onEach, TARGETS, type Target } from './support/targets.js'
-import { type Case, casesOf, expectNear, nested, type Numbers, stepsOf } from './support/vectors.js'
+import { type Case, casesOf, expectNear, type Numbers, nested, stepsOf } from './support/vectors.js'
 
 const elman = ({ config }: Case) => config.cell === 'rnn'
 const traces = casesOf('training_traces').filter(elman)
@@ -102,7 +102,11 @@ async function checkChunks({ config, inputs, expected, float32: { rtol } }: Case
       const got = (gradients as unknown as Record<string, { shape: number[]; data: Float32Array }>)[name]!
       expectNear(what(`gradient of ${name}`), got, want, rtol)
       const sum = sums.get(name) ?? new Float64Array(got.data.length)
-      if (name !== 'x') sums.set(name, sum.map((v, i) => v + got.data[i]!))
+      if (name !== 'x')
+        sums.set(
+          name,
+          sum.map((v, i) => v + got.data[i]!),
+        )
     }
     if (trainer) {
       const step = await trainer.step(data, { initialState: initialState as never })
@@ -114,7 +118,8 @@ async function checkChunks({ config, inputs, expected, float32: { rtol } }: Case
   }
   if (expected.final) expectWeights(model, expected.final, rtol)
   if (expected.accumulated_grads)
-    for (const [name, want] of Object.entries(expected.accumulated_grads as Weights)) expectNear(`sum of the gradients of ${name}`, { data: sums.get(name)! }, want, rtol)
+    for (const [name, want] of Object.entries(expected.accumulated_grads as Weights))
+      expectNear(`sum of the gradients of ${name}`, { data: sums.get(name)! }, want, rtol)
   model.dispose()
 }
 
@@ -130,14 +135,20 @@ const countOf = ({ config }: Case, { to }: { to: number }) => {
 }
 
 async function checkWindows(test: Case, target: Target) {
-  const { config, inputs, expected, float32: { rtol } } = test
+  const {
+    config,
+    inputs,
+    expected,
+    float32: { rtol },
+  } = test
   const model = modelOf(config, config, inputs.weights, target)
   const data = { x: inputs.x, y: nested(inputs.targets) } as never
   const options = { initialState: nested(inputs.s0), bptt: { window: config.k2, stride: config.k1 } }
   const total = expected.windows.reduce((sum: number, window: Truncated) => sum + countOf(test, window), 0)
   for (const reduction of ['sum', 'mean'] as const) {
     const { gradients, loss } = await model.gradients(data, { ...options, reduction })
-    const weighted = (value: (window: Truncated) => number) => expected.windows.reduce((sum: number, window: Truncated) => sum + countOf(test, window) * value(window), 0)
+    const weighted = (value: (window: Truncated) => number) =>
+      expected.windows.reduce((sum: number, window: Truncated) => sum + countOf(test, window) * value(window), 0)
     expectNear(`loss, ${reduction}`, loss, weighted((window) => window.loss) / (reduction === 'mean' ? total : 1), rtol)
     // Means are those of each window, as training would take them one by one; the file's sum is of these.
     for (const [name, mean] of Object.entries(expected.accumulated_grads as Weights)) {
@@ -169,7 +180,8 @@ async function checkNorms({ name, config, inputs, expected, float32 }: Case, tar
     compared++
   })
   expect(compared).toBeGreaterThan(10)
-  if (expected.grad_norms.data[0] >= low && expected.grad_norms.data[0] <= high) expectNear('gradient of s_0', gradients.initialState.layers[0]!.s, expected.grad_s0, rtol)
+  if (expected.grad_norms.data[0] >= low && expected.grad_norms.data[0] <= high)
+    expectNear('gradient of s_0', gradients.initialState.layers[0]!.s, expected.grad_s0, rtol)
   model.dispose()
 }
 

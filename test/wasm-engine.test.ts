@@ -65,7 +65,10 @@ describe('operands', () => {
   const bytes = [1024, 1024, 1024, 1024, 1024]
   const K = 3
   test.each([
-    ['the last row of an activation', planOf([['PROJECT', at(Region.SCRATCH, 14), at(Region.SCRATCH), 0, at(Region.PACK), NONE, NONE, 4, K, Rows.STEPS]])],
+    [
+      'the last row of an activation',
+      planOf([['PROJECT', at(Region.SCRATCH, 14), at(Region.SCRATCH), 0, at(Region.PACK), NONE, NONE, 4, K, Rows.STEPS]]),
+    ],
     ['a packed matrix', planOf([['RECUR', at(Region.SCRATCH), at(Region.SCRATCH, 4), 0, at(Region.PACK, 5), 12, Cell.TANH]])],
     ['rows of the resident data', planOf([['FETCH', at(Region.SCRATCH), at(Region.DATA, 15), 8]])],
     ['a row of the carried states', planOf([['STATE_OUT', at(Region.CARRY, 15), at(Region.SCRATCH), at(Region.SCRATCH, 2), 16]])],
@@ -81,8 +84,12 @@ describe('operands', () => {
 
   test('of a copy too', () => {
     const engine = createLocal(options)
-    expect(failure(() => engine.run({ ...job, bytes, writes: [{ at: at(Region.HOME, 15), data: new Float32Array(17) }] })).code).toBe('ERR_INTERNAL')
-    expect(failure(() => engine.run({ ...job, bytes, reads: [{ at: at(Region.HOME, 15), kind: 'float64', length: 9 }] })).code).toBe('ERR_INTERNAL')
+    expect(failure(() => engine.run({ ...job, bytes, writes: [{ at: at(Region.HOME, 15), data: new Float32Array(17) }] })).code).toBe(
+      'ERR_INTERNAL',
+    )
+    expect(failure(() => engine.run({ ...job, bytes, reads: [{ at: at(Region.HOME, 15), kind: 'float64', length: 9 }] })).code).toBe(
+      'ERR_INTERNAL',
+    )
   })
 
   test('tokens and classes must be of the network; a target that does not count may be anything', () => {
@@ -91,10 +98,17 @@ describe('operands', () => {
     const tokens = (...list: number[]) => ({ ...job, bytes, plan: gather, writes: [{ at: at(Region.DATA), data: Int32Array.from(list) }] })
     expect(engine.run(tokens(0, 4, 2)).results[Result.STATUS]).toBe(Status.DONE)
     for (const wrong of [tokens(0, 5, 2), tokens(0, 4, -1)]) expect(failure(() => engine.run(wrong)).code).toBe('ERR_OUT_OF_RANGE')
-    const loss = planOf([['LOSS', NONE, at(Region.SCRATCH), at(Region.DATA), at(Region.DATA, 1), at(Region.SCRATCH, 4), 5, Head.SOFTMAX, Rows.STEPS]])
+    const loss = planOf([
+      ['LOSS', NONE, at(Region.SCRATCH), at(Region.DATA), at(Region.DATA, 1), at(Region.SCRATCH, 4), 5, Head.SOFTMAX, Rows.STEPS],
+    ])
     const weighed = (...w: number[]) => ({
-      ...job, bytes, plan: loss,
-      writes: [{ at: at(Region.DATA), data: Int32Array.of(1, -1, 4) }, { at: at(Region.DATA, 1), data: Float32Array.from(w) }],
+      ...job,
+      bytes,
+      plan: loss,
+      writes: [
+        { at: at(Region.DATA), data: Int32Array.of(1, -1, 4) },
+        { at: at(Region.DATA, 1), data: Float32Array.from(w) },
+      ],
     })
     expect(engine.run(weighed(1, 0, 1)).results[Result.STATUS]).toBe(Status.DONE)
     expect(failure(() => engine.run(weighed(1, 1, 1))).code).toBe('ERR_OUT_OF_RANGE')
@@ -102,7 +116,13 @@ describe('operands', () => {
 
   test('a frame that contradicts itself', () => {
     const engine = createLocal(options)
-    for (const [place, value] of [[0, 99], [1, -1], [3, 4], [FRAME_HEADER + 1, 3], [FRAME_HEADER + 6, 3]] as const) {
+    for (const [place, value] of [
+      [0, 99],
+      [1, -1],
+      [3, 4],
+      [FRAME_HEADER + 1, 3],
+      [FRAME_HEADER + 6, 3],
+    ] as const) {
       const wrong = frames.slice()
       wrong[place] = value
       expect(failure(() => engine.run({ ...job, bytes, frames: wrong })).code, `${place}`).toBe('ERR_INTERNAL')
@@ -115,12 +135,19 @@ test('a prepared step gives what a run gives, copies into the same array, and su
   const bytes = [1024, 64, 256, 1024, 2048]
   const [s, s0, x, W, U, packW, packU] = [at(3), at(3, 1), at(3, 2), at(0), at(0, 4), at(4), at(4, 8)]
   const plan = planOf([
-    ['PACK', packU, U, S, 2, Pack.PROJECT], ['PACK', packW, W, S, S, Pack.PROJECT], ['FETCH', x, at(Region.DATA), 2],
-    ['PROJECT', s, x, U, packU, NONE, NONE, S, 2, Rows.STEPS], ['STATE_IN', s0, at(Region.CARRY), S], ['RECUR', s, s0, W, packW, S, Cell.TANH],
+    ['PACK', packU, U, S, 2, Pack.PROJECT],
+    ['PACK', packW, W, S, S, Pack.PROJECT],
+    ['FETCH', x, at(Region.DATA), 2],
+    ['PROJECT', s, x, U, packU, NONE, NONE, S, 2, Rows.STEPS],
+    ['STATE_IN', s0, at(Region.CARRY), S],
+    ['RECUR', s, s0, W, packW, S, Cell.TANH],
     ['STATE_OUT', at(Region.CARRY), s0, s, S],
   ])
   const frame = frameOf({ lengths: [1] })
-  const writes = [{ at: W, data: Float32Array.from({ length: S * S }, (_, i) => Math.sin(i)) }, { at: U, data: Float32Array.from({ length: 2 * S }, (_, i) => Math.cos(i)) }]
+  const writes = [
+    { at: W, data: Float32Array.from({ length: S * S }, (_, i) => Math.sin(i)) },
+    { at: U, data: Float32Array.from({ length: 2 * S }, (_, i) => Math.cos(i)) },
+  ]
   const step = { bytes, plan, frame, input: { at: at(Region.DATA), kind: 'float32' as const, length: 2 }, output: { at: s, length: S } }
   const [mine, theirs] = [createLocal(options), createReference()].map((engine) => {
     engine.run({ ...job, bytes, writes })
@@ -162,7 +189,11 @@ test('after dispose everything is ERR_DISPOSED', () => {
 describe('where WebAssembly is refused', () => {
   const wasm = createRequire(import.meta.url).resolve('#lib/backends/wasm.js')
   const attempt = (before: string, ...flags: string[]) =>
-    execFileSync(process.execPath, [...flags, '-e', `${before}; try { require(${JSON.stringify(wasm)}).loadWasm() } catch (e) { console.log(e.code, e.message) }`], { encoding: 'utf8' })
+    execFileSync(
+      process.execPath,
+      [...flags, '-e', `${before}; try { require(${JSON.stringify(wasm)}).loadWasm() } catch (e) { console.log(e.code, e.message) }`],
+      { encoding: 'utf8' },
+    )
 
   test('by --jitless', () => expect(attempt('', '--jitless')).toMatch(/^ERR_BACKEND .*--jitless/))
   test('by a Content-Security-Policy', () => {

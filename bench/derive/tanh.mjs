@@ -30,7 +30,9 @@ function solve(A, b, w) {
       let dot = 0
       for (let i = j; i < m; i++) dot += v[i - j] * (k < n ? R[i][k] : r[i])
       const t = (2 * dot) / vv
-      for (let i = j; i < m; i++) if (k < n) R[i][k] -= t * v[i - j]; else r[i] -= t * v[i - j]
+      for (let i = j; i < m; i++)
+        if (k < n) R[i][k] -= t * v[i - j]
+        else r[i] -= t * v[i - j]
     }
   }
   const x = Array(n).fill(0)
@@ -54,10 +56,16 @@ function fit(fixedP, fixedQ) {
   let best = { error: Infinity }
   for (let round = 0; round < 60; round++) {
     const A = y.map((v, i) => free.map(([which, k]) => (which === 'p' ? v ** k : -f[i] * v ** k)))
-    const b = y.map((v, i) => f[i] * q.reduce((s, c, k) => s + (k === 0 || fixedQ[k] !== undefined ? c * v ** k : 0), 0) - p.reduce((s, c, k) => s + (k === 0 || fixedP[k] !== undefined ? c * v ** k : 0), 0))
+    const b = y.map(
+      (v, i) =>
+        f[i] * q.reduce((s, c, k) => s + (k === 0 || fixedQ[k] !== undefined ? c * v ** k : 0), 0) -
+        p.reduce((s, c, k) => s + (k === 0 || fixedP[k] !== undefined ? c * v ** k : 0), 0),
+    )
     if (free.length) {
       const w = y.map((v, i) => Math.sqrt(lawson[i]) / (f[i] * Math.abs(value(q, v)) || 1))
-      solve(A, b, w).forEach((x, j) => { (free[j][0] === 'p' ? p : q)[free[j][1]] = x })
+      solve(A, b, w).forEach((x, j) => {
+        ;(free[j][0] === 'p' ? p : q)[free[j][1]] = x
+      })
     }
     const errors = y.map((v, i) => Math.abs(value(p, v) / (value(q, v) * f[i]) - 1))
     const error = Math.max(...errors)
@@ -76,14 +84,26 @@ let found = fit(fixedP, fixedQ)
 console.log('in float64', found.error, found.p, found.q)
 // The low powers carry most of the value: round them first and let the high ones make good for it.
 for (let k = 1; k <= Math.max(DEGREE_P, DEGREE_Q); k++) {
-  if (k <= DEGREE_Q) { fixedQ[k] = Math.fround(found.q[k]); found = fit(fixedP, fixedQ) }
-  if (k <= DEGREE_P) { fixedP[k] = Math.fround(found.p[k]); found = fit(fixedP, fixedQ) }
+  if (k <= DEGREE_Q) {
+    fixedQ[k] = Math.fround(found.q[k])
+    found = fit(fixedP, fixedQ)
+  }
+  if (k <= DEGREE_P) {
+    fixedP[k] = Math.fround(found.p[k])
+    found = fit(fixedP, fixedQ)
+  }
 }
 console.log('rounded', found.error)
 const P = found.p.map(Math.fround).reverse()
 const Q = found.q.map(Math.fround).reverse()
-console.log('P', P.map((c) => Number(c.toPrecision(9))))
-console.log('Q', Q.map((c) => Number(c.toPrecision(9))))
+console.log(
+  'P',
+  P.map((c) => Number(c.toPrecision(9))),
+)
+console.log(
+  'Q',
+  Q.map((c) => Number(c.toPrecision(9))),
+)
 
 const r = Math.fround
 const forms = {
@@ -91,8 +111,17 @@ const forms = {
   fma: (a, b, c) => r(a * b + c), // float64 sum: double rounding is rare enough for a statistic
 }
 for (const [name, madd] of Object.entries(forms)) {
-  let worst = 0, worstAt = 0, absolute = 0, sum = 0, count = 0, above = 0
-  const horner = (c, v) => { let s = c[0]; for (let i = 1; i < c.length; i++) s = madd(s, v, c[i]); return s }
+  let worst = 0,
+    worstAt = 0,
+    absolute = 0,
+    sum = 0,
+    count = 0,
+    above = 0
+  const horner = (c, v) => {
+    let s = c[0]
+    for (let i = 1; i < c.length; i++) s = madd(s, v, c[i])
+    return s
+  }
   for (let i = 0; i < 2e6; i++) {
     const x = r(i < 1e6 ? BOUND * ((i + 0.37) / 1e6) : 2 ** (-20 + (24 * (i - 1e6)) / 1e6))
     const c = Math.min(x, r(BOUND))
@@ -101,9 +130,17 @@ for (const [name, madd] of Object.entries(forms)) {
     const want = Math.tanh(x)
     const ulp = 2 ** (Math.floor(Math.log2(want)) - 23)
     const error = Math.abs(got - want) / ulp
-    if (error > worst) { worst = error; worstAt = x }
-    absolute = Math.max(absolute, Math.abs(got - want)); sum += error; count++
+    if (error > worst) {
+      worst = error
+      worstAt = x
+    }
+    absolute = Math.max(absolute, Math.abs(got - want))
+    sum += error
+    count++
     if (got > 1) above++
   }
-  console.log(name, `max ${worst.toFixed(2)} ulp at ${worstAt}, mean ${(sum / count).toFixed(3)} ulp, max absolute ${absolute.toExponential(2)}, above 1: ${above}`)
+  console.log(
+    name,
+    `max ${worst.toFixed(2)} ulp at ${worstAt}, mean ${(sum / count).toFixed(3)} ulp, max absolute ${absolute.toExponential(2)}, above 1: ${above}`,
+  )
 }

@@ -27,7 +27,12 @@ const targets = [
     emulator: [],
     libraries: { sse2_muladd: [], avx2_fma: ['-mavx2', '-mfma'], avx2_muladd: ['-mavx2'], avx512_fma: avx512, avx512_muladd: avx512 },
   },
-  { arch: 'arm64', prefix: 'aarch64-linux-gnu-', emulator: ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'], libraries: { neon_fma: [], neon_muladd: [] } },
+  {
+    arch: 'arm64',
+    prefix: 'aarch64-linux-gnu-',
+    emulator: ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'],
+    libraries: { neon_fma: [], neon_muladd: [] },
+  },
 ]
 
 const present = (command) => spawnSync(command, ['--version']).status === 0
@@ -36,18 +41,21 @@ const present = (command) => spawnSync(command, ['--version']).status === 0
 async function faults(tools, object, name) {
   const found = []
   const { stdout: symbols } = await run(`${tools}nm`, ['-C', object])
-  for (const line of symbols.split('\n')) if (/ [WVu] /.test(line)) found.push([line.trim(), 'the linker may take it for another instruction set'])
+  for (const line of symbols.split('\n'))
+    if (/ [WVu] /.test(line)) found.push([line.trim(), 'the linker may take it for another instruction set'])
   const exported = symbols.split('\n').filter((line) => / [TDRB] /.test(line))
   if (exported.length !== 1) found.push([exported.join(', '), 'only the table is exported'])
   const { stdout: code } = await run(`${tools}objdump`, ['-d', '--no-show-raw-insn', '-C', object], { maxBuffer: 1 << 28 })
   let tile = ''
   for (const line of code.split('\n')) {
     if (/^[0-9a-f]+ <.*>:$/.test(line)) tile = /::tile</.test(line) ? line : ''
-    if (name.endsWith('muladd') && /\b(vfn?m(add|sub)\w*|fn?m(add|la|ls|sub))\b/.test(line)) found.push([line.trim(), 'fused, in class mul-add'])
+    if (name.endsWith('muladd') && /\b(vfn?m(add|sub)\w*|fn?m(add|la|ls|sub))\b/.test(line))
+      found.push([line.trim(), 'fused, in class mul-add'])
     if (name.startsWith('sse2') && /%[yz]mm/.test(line)) found.push([line.trim(), 'not SSE2'])
     if (name.startsWith('avx2') && /%zmm/.test(line)) found.push([line.trim(), 'not AVX2'])
     // Vector registers saved on entry are not spills: arm64 must keep d8 to d15.
-    if (tile && (/%[xyz]mm.*\(%rsp|\(%rsp.*%[xyz]mm/.test(line) || /\bq\d+.*\[sp/.test(line))) found.push([`${tile} ${line.trim()}`, 'a spilled accumulator'])
+    if (tile && (/%[xyz]mm.*\(%rsp|\(%rsp.*%[xyz]mm/.test(line) || /\bq\d+.*\[sp/.test(line)))
+      found.push([`${tile} ${line.trim()}`, 'a spilled accumulator'])
   }
   return found
 }
@@ -73,7 +81,12 @@ async function check({ arch, prefix, emulator, libraries }) {
       if (found.length > 0) throw new Error(`${name}: ${found[0][0]}: ${found[0][1]} (${found.length} such)`)
     }
   }
-  const [command, ...args] = [...emulator, driver, ...driverOptions, ...(emulator.length > 0 && driverOptions.length === 0 ? ['--cases', '8'] : [])]
+  const [command, ...args] = [
+    ...emulator,
+    driver,
+    ...driverOptions,
+    ...(emulator.length > 0 && driverOptions.length === 0 ? ['--cases', '8'] : []),
+  ]
   // The leak detector does not run under qemu.
   const env = { ...process.env, ASAN_OPTIONS: emulator.length > 0 ? 'detect_leaks=0' : '' }
   const { stdout } = await run(command, args, { maxBuffer: 1 << 26, env })

@@ -3,9 +3,9 @@
  * runs this in a Worker, and remote.ts itself where there must be none.
  */
 import { FrameField } from '../plan/frame.js'
-import { Result, RESULT_FIELDS, Status } from '../plan/operations.js'
+import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import { platform, type Listener, type Post } from '../platform/platform.js'
+import { type Listener, type Post, platform } from '../platform/platform.js'
 import type { Job, JobResult, LocalEngine } from './engine.js'
 import { errorMessage, type JobMessage, type Reply, type Request } from './messages.js'
 import { loadBackend } from './select.js'
@@ -42,7 +42,10 @@ export function host(post: Post): Listener {
       if (typeof job.plan !== 'number') hosted.plans.set(job.plan.id, job.plan)
       const plan = typeof job.plan === 'number' ? hosted.plans.get(job.plan)! : job.plan
       const result = await run(hosted, { ...job, plan })
-      reply({ engine, result }, [result.results, ...result.reads].map((array) => array.buffer as ArrayBuffer))
+      reply(
+        { engine, result },
+        [result.results, ...result.reads].map((array) => array.buffer as ArrayBuffer),
+      )
     } catch (error) {
       reply({ engine, error: errorMessage(error) }, [])
     }

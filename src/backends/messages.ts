@@ -10,7 +10,13 @@ export interface JobMessage extends Omit<Job, 'plan'> {
 
 export type Request =
   /** @param stop shared memory whose first int32 is not 0 when the job in flight must end; without it there are 'stop' messages */
-  | { readonly kind: 'create'; readonly engine: number; readonly backend: BackendName; readonly options: EngineOptions; readonly stop: Int32Array | undefined }
+  | {
+      readonly kind: 'create'
+      readonly engine: number
+      readonly backend: BackendName
+      readonly options: EngineOptions
+      readonly stop: Int32Array | undefined
+    }
   | { readonly kind: 'run'; readonly engine: number; readonly job: JobMessage }
   | { readonly kind: 'stop' | 'dispose'; readonly engine: number }
 
@@ -23,7 +29,10 @@ export type ErrorMessage = Partial<Record<(typeof FIELDS)[number], unknown>>
 
 export function errorMessage(error: unknown): ErrorMessage {
   const known = error instanceof BpttError ? error : new BpttError('ERR_INTERNAL', `in the training Worker: ${error}`)
-  return { ...Object.fromEntries(FIELDS.map((name) => [name, known[name as keyof BpttError]])), stack: error instanceof Error ? error.stack : undefined }
+  return {
+    ...Object.fromEntries(FIELDS.map((name) => [name, known[name as keyof BpttError]])),
+    stack: error instanceof Error ? error.stack : undefined,
+  }
 }
 
 export function errorOf(data: ErrorMessage): BpttError {

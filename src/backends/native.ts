@@ -7,13 +7,31 @@ import { join } from 'node:path'
 import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
 import { RESULT_FIELDS } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import type { Arithmetic, Backend, Engine, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, StepJob } from './engine.js'
+import type {
+  Arithmetic,
+  Backend,
+  Engine,
+  EngineDescription,
+  EngineOptions,
+  Job,
+  JobResult,
+  LocalEngine,
+  PreparedStep,
+  StepJob,
+} from './engine.js'
 
 /** Opaque: an engine of the addon. */
 type Handle = object
 type JobArguments = [
-  bytes: Float64Array, planId: number, code: Int32Array, constants: Float64Array, frames: Int32Array, count: number,
-  at: Int32Array, writes: (Float32Array | Int32Array)[], outputs: (Float32Array | Float64Array)[],
+  bytes: Float64Array,
+  planId: number,
+  code: Int32Array,
+  constants: Float64Array,
+  frames: Int32Array,
+  count: number,
+  at: Int32Array,
+  writes: (Float32Array | Int32Array)[],
+  outputs: (Float32Array | Float64Array)[],
 ]
 
 interface Addon {
@@ -23,8 +41,16 @@ interface Addon {
   run(engine: Handle, ...job: JobArguments): number
   submit(engine: Handle, ...job: JobArguments): Promise<number>
   prepare(
-    engine: Handle, bytes: Float64Array, planId: number, code: Int32Array, constants: Float64Array, frame: Int32Array,
-    inputAt: number, input: Float32Array | Int32Array, outputAt: number, output: Float32Array,
+    engine: Handle,
+    bytes: Float64Array,
+    planId: number,
+    code: Int32Array,
+    constants: Float64Array,
+    frame: Int32Array,
+    inputAt: number,
+    input: Float32Array | Int32Array,
+    outputAt: number,
+    output: Float32Array,
   ): () => void
   stop(engine: Handle): void
   dispose(engine: Handle): void
@@ -37,9 +63,10 @@ const MAX_THREADS = 64
 function candidates(): string[] {
   const root = join(__dirname, '..', '..', '..')
   const names = process.platform === 'linux' ? ['bptt.glibc.node', 'bptt.musl.node'] : ['bptt.node']
-  return [join('build', 'Release', 'bptt.node'), ...names.map((name) => join('prebuilds', `${process.platform}-${process.arch}`, name))].map((path) =>
-    join(root, path),
-  )
+  return [
+    join('build', 'Release', 'bptt.node'),
+    ...names.map((name) => join('prebuilds', `${process.platform}-${process.arch}`, name)),
+  ].map((path) => join(root, path))
 }
 
 let loaded: Addon | undefined
@@ -137,7 +164,9 @@ class NativeEngine implements Engine, LocalEngine {
       input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length),
       new Float32Array(output.length),
     ])
-    const step = calling(() => this.addon.prepare(this.handle, Float64Array.from(bytes), ...planArguments(plan), frame, input.at, x, output.at, y))
+    const step = calling(() =>
+      this.addon.prepare(this.handle, Float64Array.from(bytes), ...planArguments(plan), frame, input.at, x, output.at, y),
+    )
     const run = () => {
       try {
         step()
@@ -174,6 +203,11 @@ export function loadNative(): Backend {
     ...addon.describe(isa(), numerics === 'portable'),
     threads: Math.min(threads, addon.availableThreads()),
   })
-  const create = (options: EngineOptions) => new NativeEngine(addon, calling(() => describe(options)), options)
+  const create = (options: EngineOptions) =>
+    new NativeEngine(
+      addon,
+      calling(() => describe(options)),
+      options,
+    )
   return { name: 'native', describe: (options) => calling(() => describe(options)), create, createLocal: create }
 }

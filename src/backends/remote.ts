@@ -69,10 +69,14 @@ class Connection {
 
   private end(reason: unknown): void {
     if (current === this) current = undefined
-    this.lost = new BpttError('ERR_BACKEND', `the training Worker died, and with it the weights and moments that it held (${reason instanceof Error ? reason.message : reason})`, {
-      hint: 'The next call starts a new one.',
-      cause: reason,
-    })
+    this.lost = new BpttError(
+      'ERR_BACKEND',
+      `the training Worker died, and with it the weights and moments that it held (${reason instanceof Error ? reason.message : reason})`,
+      {
+        hint: 'The next call starts a new one.',
+        cause: reason,
+      },
+    )
     for (const engine of [...this.waiting.keys()]) this.take(engine)!.reject(this.lost)
   }
 

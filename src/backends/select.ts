@@ -54,7 +54,9 @@ export function chooseBackend(requested: 'auto' | BackendName = 'auto'): Backend
       why.push({ candidate, refused: reason(error) })
     }
   }
-  throw new BpttError('ERR_BACKEND', 'no backend can be used here', { received: why.map(({ candidate, refused }) => `${candidate}: ${refused}`).join('; ') })
+  throw new BpttError('ERR_BACKEND', 'no backend can be used here', {
+    received: why.map(({ candidate, refused }) => `${candidate}: ${refused}`).join('; '),
+  })
 }
 
 function known(name: string, at: string): 'auto' | BackendName {

@@ -5,9 +5,9 @@
  * are checked where they come in.
  */
 import { BpttError } from '../errors.js'
-import { frameInts, type FrameView } from '../plan/frame.js'
+import { type FrameView, frameInts } from '../plan/frame.js'
 import { floatOffset, NONE, REGIONS, regionOf, stride, UNIT_FLOATS } from '../plan/memory.js'
-import { Above, Head, OPERATIONS, type OperationName, operationNames, Optimizer, Pack, Rows, UpdateFlag } from '../plan/operations.js'
+import { Above, Head, OPERATIONS, type OperationName, Optimizer, operationNames, Pack, Rows, UpdateFlag } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
 
 /** What the number of rows of an operand depends on in a frame. */
@@ -28,51 +28,111 @@ const panels = (N: number) => 8 * Math.ceil(N / 8)
 
 const operands: { [Op in OperationName]: (args: Args<Op>) => Operand[] } = {
   ZERO: ({ dst, units }) => [[dst, Count.ONE, units * UNIT_FLOATS]],
-  COPY: ({ dst, src, units }) => [[dst, Count.ONE, units * UNIT_FLOATS], [src, Count.ONE, units * UNIT_FLOATS]],
-  FETCH: ({ dst, data, K }) => [[dst, Count.R, stride(K)], [data, Count.BASE, K]],
-  STATE_IN: ({ dst, carry, S }) => [[dst, Count.B, stride(S)], [carry, Count.INIT, stride(S)]],
-  STATE_OUT: ({ carry, s0, s, S }) => [[carry, Count.SLOT, stride(S)], [s0, Count.B, stride(S)], [s, Count.R, stride(S)]],
+  COPY: ({ dst, src, units }) => [
+    [dst, Count.ONE, units * UNIT_FLOATS],
+    [src, Count.ONE, units * UNIT_FLOATS],
+  ],
+  FETCH: ({ dst, data, K }) => [
+    [dst, Count.R, stride(K)],
+    [data, Count.BASE, K],
+  ],
+  STATE_IN: ({ dst, carry, S }) => [
+    [dst, Count.B, stride(S)],
+    [carry, Count.INIT, stride(S)],
+  ],
+  STATE_OUT: ({ carry, s0, s, S }) => [
+    [carry, Count.SLOT, stride(S)],
+    [s0, Count.B, stride(S)],
+    [s, Count.R, stride(S)],
+  ],
   PACK: ({ pack, M, N, K, form }) => {
     const floats = form === Pack.PROJECT ? panels(N) * K : form === Pack.GATHER ? stride(N) * K : panels(K) * N
-    return [[pack, Count.ONE, floats], [M, Count.ONE, N * K]]
+    return [
+      [pack, Count.ONE, floats],
+      [M, Count.ONE, N * K],
+    ]
   },
   PROJECT: ({ y, x, pack, bias, bias2, N, K, rows }) => [
-    [y, rowsOf(rows), stride(N)], [x, rowsOf(rows), stride(K)], [pack, Count.ONE, panels(N) * K],
-    ...optional(bias, Count.ONE, N), ...optional(bias2, Count.ONE, N),
+    [y, rowsOf(rows), stride(N)],
+    [x, rowsOf(rows), stride(K)],
+    [pack, Count.ONE, panels(N) * K],
+    ...optional(bias, Count.ONE, N),
+    ...optional(bias2, Count.ONE, N),
   ],
   GATHER: ({ y, tokens, pack, bias, bias2, N, K }) => [
-    [y, Count.R, stride(N)], [tokens, Count.BASE, 1], [pack, Count.ONE, stride(N) * K],
-    ...optional(bias, Count.ONE, N), ...optional(bias2, Count.ONE, N),
+    [y, Count.R, stride(N)],
+    [tokens, Count.BASE, 1],
+    [pack, Count.ONE, stride(N) * K],
+    ...optional(bias, Count.ONE, N),
+    ...optional(bias2, Count.ONE, N),
   ],
-  RECUR: ({ s, s0, pack, S }) => [[s, Count.R, stride(S)], [s0, Count.B, stride(S)], [pack, Count.ONE, panels(S) * S]],
-  LAST: ({ dst, s0, s, S }) => [[dst, Count.B, stride(S)], [s0, Count.B, stride(S)], [s, Count.R, stride(S)]],
+  RECUR: ({ s, s0, pack, S }) => [
+    [s, Count.R, stride(S)],
+    [s0, Count.B, stride(S)],
+    [pack, Count.ONE, panels(S) * S],
+  ],
+  LAST: ({ dst, s0, s, S }) => [
+    [dst, Count.B, stride(S)],
+    [s0, Count.B, stride(S)],
+    [s, Count.R, stride(S)],
+  ],
   LOSS: ({ dz, z, targets, weights, rowLoss, N, head, rows }) => {
     const count = rowsOf(rows)
     const target = rows === Rows.BATCH ? Count.TARGET_LAST : Count.TARGET_STEPS
     const floats = head === Head.SOFTMAX ? 1 : N
-    return [...optional(dz, count, stride(N)), [z, count, stride(N)], [targets, target, floats], [weights, target, floats], [rowLoss, count, 4]]
+    return [
+      ...optional(dz, count, stride(N)),
+      [z, count, stride(N)],
+      [targets, target, floats],
+      [weights, target, floats],
+      [rowLoss, count, 4],
+    ]
   },
   SUM_LOSS: ({ rowLoss, rows }) => [[rowLoss, rowsOf(rows), 4]],
-  ACTIVATE: ({ o, z, N, rows }) => [[o, rowsOf(rows), stride(N)], [z, rowsOf(rows), stride(N)]],
+  ACTIVATE: ({ o, z, N, rows }) => [
+    [o, rowsOf(rows), stride(N)],
+    [z, rowsOf(rows), stride(N)],
+  ],
   PROJECT_DX: ({ dx, dy, pack, N, K, rows }) => [
-    [dx, rowsOf(rows), stride(K)], [dy, rowsOf(rows), stride(N)], [pack, Count.ONE, panels(K) * N],
+    [dx, rowsOf(rows), stride(K)],
+    [dy, rowsOf(rows), stride(N)],
+    [pack, Count.ONE, panels(K) * N],
   ],
   RECUR_BACK: ({ d, s, above, aboveKind, pack, S, g, g0 }) => [
-    [d, Count.R, stride(S)], [s, Count.R, stride(S)], [pack, Count.ONE, panels(S) * S],
+    [d, Count.R, stride(S)],
+    [s, Count.R, stride(S)],
+    [pack, Count.ONE, panels(S) * S],
     ...(aboveKind === Above.NONE ? [] : ([[above, aboveKind === Above.LAST ? Count.B : Count.R, stride(S)]] as const)),
-    ...optional(g, Count.R, stride(S)), ...optional(g0, Count.B, stride(S)),
+    ...optional(g, Count.R, stride(S)),
+    ...optional(g0, Count.B, stride(S)),
   ],
-  PROJECT_DW: ({ dM, dy, x, N, K, rows }) => [[dM, Count.ONE, N * K], [dy, rowsOf(rows), stride(N)], [x, rowsOf(rows), stride(K)]],
+  PROJECT_DW: ({ dM, dy, x, N, K, rows }) => [
+    [dM, Count.ONE, N * K],
+    [dy, rowsOf(rows), stride(N)],
+    [x, rowsOf(rows), stride(K)],
+  ],
   RECUR_DW: ({ dM, d, s, s0, N, K }) => [
-    [dM, Count.ONE, N * K], [d, Count.R, stride(N)], [s, Count.R, stride(K)], [s0, Count.B, stride(K)],
+    [dM, Count.ONE, N * K],
+    [d, Count.R, stride(N)],
+    [s, Count.R, stride(K)],
+    [s0, Count.B, stride(K)],
   ],
-  BIAS_DW: ({ db, dy, N, rows }) => [[db, Count.ONE, N], [dy, rowsOf(rows), stride(N)]],
+  BIAS_DW: ({ db, dy, N, rows }) => [
+    [db, Count.ONE, N],
+    [dy, rowsOf(rows), stride(N)],
+  ],
   GATHER_DW: ({ dM, dy, tokens, pack, N, K }) => [
-    [dM, Count.ONE, N * K], [dy, Count.R, stride(N)], [tokens, Count.BASE, 1], [pack, Count.ONE, stride(N) * K],
+    [dM, Count.ONE, N * K],
+    [dy, Count.R, stride(N)],
+    [tokens, Count.BASE, 1],
+    [pack, Count.ONE, stride(N) * K],
   ],
   NORM: ({ gradients, units }) => [[gradients, Count.ONE, units * UNIT_FLOATS]],
   STEP_NORMS: ({ norms0, norms, g0, g, S }) => [
-    [norms0, Count.B, 2], [norms, Count.R, 2], [g0, Count.B, stride(S)], [g, Count.R, stride(S)],
+    [norms0, Count.B, 2],
+    [norms, Count.R, 2],
+    [g0, Count.B, stride(S)],
+    [g, Count.R, stride(S)],
   ],
   CLIP: () => [],
   GUARD: () => [],
@@ -118,7 +178,8 @@ export class PlanCheck {
       for (const size of ['N', 'K', 'S', 'units', 'matrixUnits']) {
         const least = size.endsWith('nits') ? 0 : 1
         const most = size.endsWith('nits') || (size === 'K' && name.startsWith('GATHER')) ? Infinity : MAX_SIZE
-        if (args[size] !== undefined && !(args[size] >= least && (args[size] <= most || name === 'PACK'))) defect(`${name} with ${size} = ${args[size]}`)
+        if (args[size] !== undefined && !(args[size] >= least && (args[size] <= most || name === 'PACK')))
+          defect(`${name} with ${size} = ${args[size]}`)
       }
       if (name === 'CLIP' && !(args.maxNorm! >= 0 && args.maxNorm! < constants.length)) defect('CLIP without its constant')
       for (const [at, count, floats] of (operands[name] as (a: typeof args) => Operand[])(args)) {

@@ -3,7 +3,7 @@
  * (assembly/context.ts) come the five regions of plan/memory.ts and JOB, which holds a job's plan, frames and results.
  */
 import { BpttError } from '../errors.js'
-import { floatOffset, Region, REGIONS, regionOf } from '../plan/memory.js'
+import { floatOffset, REGIONS, Region, regionOf } from '../plan/memory.js'
 
 export interface Views {
   readonly bytes: Uint8Array
@@ -43,7 +43,12 @@ export class WasmMemory {
   views(): Views {
     const { buffer } = this.memory
     if (this.current?.bytes.buffer !== buffer)
-      this.current = { bytes: new Uint8Array(buffer), ints: new Int32Array(buffer), floats: new Float32Array(buffer), doubles: new Float64Array(buffer) }
+      this.current = {
+        bytes: new Uint8Array(buffer),
+        ints: new Int32Array(buffer),
+        floats: new Float32Array(buffer),
+        doubles: new Float64Array(buffer),
+      }
     return this.current!
   }
 

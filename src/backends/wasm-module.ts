@@ -4,8 +4,8 @@
  */
 import { BpttError, show } from '../errors.js'
 import type { Arithmetic, EngineOptions } from './engine.js'
-import { createPages } from './wasm-memory.js'
 import { relaxed, simd } from './wasm-bytes.gen.js'
+import { createPages } from './wasm-memory.js'
 
 export interface Compiled {
   readonly module: WebAssembly.Module
@@ -43,11 +43,15 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
     return new WebAssembly.Module(bytes)
   } catch (cause) {
     const supported = WebAssembly.validate(bytes)
-    throw new BpttError('ERR_BACKEND', supported ? 'compiling WebAssembly is forbidden here' : 'this JavaScript engine has no SIMD in WebAssembly', {
-      received: cause instanceof Error ? cause.message : show(cause),
-      ...(supported && { hint: "A page's Content-Security-Policy must allow it: script-src 'wasm-unsafe-eval'." }),
-      cause,
-    })
+    throw new BpttError(
+      'ERR_BACKEND',
+      supported ? 'compiling WebAssembly is forbidden here' : 'this JavaScript engine has no SIMD in WebAssembly',
+      {
+        received: cause instanceof Error ? cause.message : show(cause),
+        ...(supported && { hint: "A page's Content-Security-Policy must allow it: script-src 'wasm-unsafe-eval'." }),
+        cause,
+      },
+    )
   }
 }
 

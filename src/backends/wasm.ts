@@ -4,14 +4,25 @@
  */
 import { BpttError } from '../errors.js'
 import { FrameView } from '../plan/frame.js'
-import { floatOffset, regionOf, REGIONS } from '../plan/memory.js'
-import { Result, RESULT_FIELDS, Status } from '../plan/operations.js'
+import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
+import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import type { Backend, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob, Write } from './engine.js'
+import type {
+  Backend,
+  EngineDescription,
+  EngineOptions,
+  Job,
+  JobResult,
+  LocalEngine,
+  PreparedStep,
+  Read,
+  StepJob,
+  Write,
+} from './engine.js'
 import { createRemote } from './remote.js'
 import { encode, PlanCheck } from './validate.js'
 import { createPages, JOB, WasmMemory } from './wasm-memory.js'
-import { compiled, instantiate, type Compiled, type Exports } from './wasm-module.js'
+import { type Compiled, compiled, type Exports, instantiate } from './wasm-module.js'
 
 /** What the plan is here, made when first seen. */
 interface Program {
@@ -174,7 +185,10 @@ function load(memory: WasmMemory, { constants, code, frames }: Room, program: Pr
 
 function inside(sizes: readonly number[], at: number, bytes: number): void {
   if (at >= 0 && 4 * floatOffset(at) + bytes <= (sizes[regionOf(at)] ?? 0)) return
-  throw new BpttError('ERR_INTERNAL', 'a copy does not fit its region', { expected: `at most ${sizes[regionOf(at)]} bytes`, received: `${bytes} at ${at}` })
+  throw new BpttError('ERR_INTERNAL', 'a copy does not fit its region', {
+    expected: `at most ${sizes[regionOf(at)]} bytes`,
+    received: `${bytes} at ${at}`,
+  })
 }
 
 function copyIn(memory: WasmMemory, { at, data }: Write): void {

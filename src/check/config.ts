@@ -51,7 +51,11 @@ export function checkSize({ input, state, output }: Network, at = 'config'): voi
   let weights = output.size * (state.at(-1)! + 1)
   state.forEach((S, k) => (weights += S * ((k === 0 ? input.size : state[k - 1]!) + S + 2)))
   if (weights > LIMITS.WEIGHTS)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'describes too large a network', { at, expected: `at most ${LIMITS.WEIGHTS} weights`, received: show(weights) })
+    throw new BpttError('ERR_OUT_OF_RANGE', 'describes too large a network', {
+      at,
+      expected: `at most ${LIMITS.WEIGHTS} weights`,
+      received: show(weights),
+    })
 }
 
 export function readInput(value: unknown, at: string): Network['input'] {
@@ -74,7 +78,8 @@ export function readState(value: unknown, at: string): number[] {
 
 export function readOutput(value: unknown, at: string): Network['output'] {
   if (typeof value === 'number' || Array.isArray(value)) return readHead('softmax', value, at)
-  if (value === null || typeof value !== 'object') throw wrong(at, 'a number of classes, labels, a vocabulary, { softmax }, { sigmoid } or { linear }', value)
+  if (value === null || typeof value !== 'object')
+    throw wrong(at, 'a number of classes, labels, a vocabulary, { softmax }, { sigmoid } or { linear }', value)
   const labels = vocabularyLabels(value, at, 2)
   if (labels) return { size: labels.length, head: 'softmax', labels, characters: true }
   const [head, of] = new Options(value, at, 'head').only()
@@ -109,13 +114,23 @@ export function readLabels(value: unknown, at: string, least: number): string[] 
   if (labels.length < least) throw wrong(at, least === 2 ? 'at least 2 labels' : 'at least 1 label', value)
   const seen = new Map<string, number>()
   labels.forEach((label, i) => {
-    if (seen.has(label)) throw wrong(`${at}[${i}]`, `a label that differs from ${at}[${seen.get(label)}]`, label, 'Labels are the distinct classes: [...new Set(y)].sort().')
+    if (seen.has(label))
+      throw wrong(
+        `${at}[${i}]`,
+        `a label that differs from ${at}[${seen.get(label)}]`,
+        label,
+        'Labels are the distinct classes: [...new Set(y)].sort().',
+      )
     seen.set(label, i)
   })
   // 3 bytes of UTF-8 for each UTF-16 unit, 6 for an escaped one: the bound need not be exact, only above
   const bytes = labels.reduce((sum, label) => sum + 3 + Math.min(6 * label.length, 3 * JSON.stringify(label).length), 2)
   if (bytes > LIMITS.LABEL_BYTES)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many or too long labels', { at, expected: `at most ${LIMITS.LABEL_BYTES} bytes`, received: `about ${bytes} bytes` })
+    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many or too long labels', {
+      at,
+      expected: `at most ${LIMITS.LABEL_BYTES} bytes`,
+      received: `about ${bytes} bytes`,
+    })
   return labels
 }
 
@@ -125,7 +140,13 @@ function vocabularyLabels(value: object, at: string, least: number): string[] | 
   if (!Array.isArray(labels) || typeof encode !== 'function' || typeof decode !== 'function') return undefined
   const characters = readLabels(labels, `${at}.labels`, least)
   const long = characters.findIndex((label) => [...label].length !== 1)
-  if (long >= 0) throw wrong(`${at}.labels[${long}]`, 'one character', characters[long], 'For other tokens number them yourself: input: { tokens: n }, output: labels.')
+  if (long >= 0)
+    throw wrong(
+      `${at}.labels[${long}]`,
+      'one character',
+      characters[long],
+      'For other tokens number them yourself: input: { tokens: n }, output: labels.',
+    )
   return characters
 }
 

@@ -39,7 +39,8 @@ function readUpdate(o: Options<'train'> | Options<'trainer'>): UpdateSettings {
   const bound = (name: 'clipNorm' | 'clipValue', fallback: number | undefined) =>
     (o as Options<'trainer'>).read(name, fallback, (value, at) => {
       if (value === false) return undefined
-      if (typeof value !== 'number') throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'a number or false', received: show(value) })
+      if (typeof value !== 'number')
+        throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'a number or false', received: show(value) })
       return finite(value, at, { min: 0, max: Infinity, above: true })
     })
   return {
@@ -72,7 +73,8 @@ function readOptimizer(value: unknown, at: string): OptimizerSettings {
     }
     case 'sgd': {
       const o = new Options(given, path, kind)
-      if (o.get('lr') === undefined) throw wrong(`${path}.lr`, 'is missing: sgd has no default learning rate', 'optimizer: { sgd: { lr: 0.1 } }')
+      if (o.get('lr') === undefined)
+        throw wrong(`${path}.lr`, 'is missing: sgd has no default learning rate', 'optimizer: { sgd: { lr: 0.1 } }')
       const momentum = o.number('momentum', 0, 0, { max: 1 })
       const dampening = o.number('dampening', 0, 0, { max: 1 })
       const nesterov = o.boolean('nesterov', false)
@@ -92,7 +94,13 @@ function readOptimizer(value: unknown, at: string): OptimizerSettings {
     }
     case 'adagrad': {
       const o = new Options(given, path, kind)
-      return { kind, ...decay(o, 0.01), lrDecay: o.number('lrDecay', 0, 0), initialAccumulator: o.number('initialAccumulator', 0, 0), eps: o.number('eps', 1e-10, 0) }
+      return {
+        kind,
+        ...decay(o, 0.01),
+        lrDecay: o.number('lrDecay', 0, 0),
+        initialAccumulator: o.number('initialAccumulator', 0, 0),
+        eps: o.number('eps', 1e-10, 0),
+      }
     }
   }
 }
@@ -122,7 +130,11 @@ function readSchedule(value: unknown, at: string): ScheduleSettings {
       return { kind, peak: new Options(given, path, kind).required('peak', factor) }
     case 'plateau': {
       const o = new Options(given, path, kind)
-      return { kind, factor: o.number('factor', 0.1, 0, { max: 1, above: true, below: true }), patience: o.integer('patience', 10, 0, LIMITS.COUNT) }
+      return {
+        kind,
+        factor: o.number('factor', 0.1, 0, { max: 1, above: true, below: true }),
+        patience: o.integer('patience', 10, 0, LIMITS.COUNT),
+      }
     }
   }
 }
@@ -148,18 +160,28 @@ function readValidation<D>(value: unknown, at: string): NonNullable<TrainSetting
   if (value !== null && typeof value === 'object' && ['x', 'y'].some((name) => Object.hasOwn(value, name))) return { data: value as D }
   const o = new Options(value, at, 'validation', 'validation: 0.2, { x, y } or { fraction: 0.2, by: "tail" }')
   const fraction = o.required('fraction', share)
-  if (o.get('by') === undefined) throw wrong(o.path('by'), 'is missing', "Say by: 'tail' (the last sequences), 'shuffle' or 'group'; or validation: 0.2.")
+  if (o.get('by') === undefined)
+    throw wrong(o.path('by'), 'is missing', "Say by: 'tail' (the last sequences), 'shuffle' or 'group'; or validation: 0.2.")
   return { fraction, by: o.choice('by', 'tail', SPLITS) }
 }
 
 function readEarlyStopping(value: unknown, at: string) {
   const o = new Options(value, at, 'earlyStopping', 'earlyStopping: { patience: 5 }')
-  return { patience: o.integer('patience', 5, 0, LIMITS.COUNT), minDelta: o.number('minDelta', 0, 0), restoreBest: o.boolean('restoreBest', true) }
+  return {
+    patience: o.integer('patience', 5, 0, LIMITS.COUNT),
+    minDelta: o.number('minDelta', 0, 0),
+    restoreBest: o.boolean('restoreBest', true),
+  }
 }
 
 /** To one weight for each class. In a record, labels (or class numbers, where there are no labels) that are left out weigh 1. */
 function readClassWeight(value: unknown, at: string, { output }: Network): 'balanced' | number[] {
-  if (output.head !== 'softmax') throw wrong(at, `is for softmax outputs, and this output is ${output.head}`, 'Weigh sequences by sampleWeights, or steps by stepWeights, in the data.')
+  if (output.head !== 'softmax')
+    throw wrong(
+      at,
+      `is for softmax outputs, and this output is ${output.head}`,
+      'Weigh sequences by sampleWeights, or steps by stepWeights, in the data.',
+    )
   if (value === 'balanced') return value
   const weight = (v: unknown, where: string) => finite(v, where, { min: 0, max: Infinity })
   let weights: number[]
@@ -169,13 +191,20 @@ function readClassWeight(value: unknown, at: string, { output }: Network): 'bala
     const classes = new Map<string, number>((labels ?? weights).map((label, i) => [labels ? String(label) : String(i), i]))
     for (const label of Object.keys(value)) {
       const i = classes.get(label)
-      if (i === undefined) throw new BpttError('ERR_LABEL', 'is not a class of this network', { at: `${at}[${show(label)}]`, received: show(label) })
+      if (i === undefined)
+        throw new BpttError('ERR_LABEL', 'is not a class of this network', { at: `${at}[${show(label)}]`, received: show(label) })
       weights[i] = weight((value as Record<string, unknown>)[label], `${at}[${show(label)}]`)
     }
   } else {
-    weights = elements(value, at, "'balanced', one number for each class, or { label: weight }", LIMITS.SIZE).map((v, i) => weight(v, `${at}[${i}]`))
+    weights = elements(value, at, "'balanced', one number for each class, or { label: weight }", LIMITS.SIZE).map((v, i) =>
+      weight(v, `${at}[${i}]`),
+    )
     if (weights.length !== output.size)
-      throw new BpttError('ERR_SHAPE_MISMATCH', 'does not fit the output', { at, expected: `${output.size} weights, one for each class`, received: show(weights.length) })
+      throw new BpttError('ERR_SHAPE_MISMATCH', 'does not fit the output', {
+        at,
+        expected: `${output.size} weights, one for each class`,
+        received: show(weights.length),
+      })
   }
   if (!weights.some((w) => w > 0)) throw wrong(at, 'has no weight above 0')
   return weights
@@ -184,17 +213,25 @@ function readClassWeight(value: unknown, at: string, { output }: Network): 'bala
 function readSignal(value: unknown, at: string): AbortSignal {
   const signal = value as AbortSignal | null
   if (signal === null || typeof signal !== 'object' || typeof signal.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'an AbortSignal', received: show(value), hint: 'const stop = new AbortController(), then signal: stop.signal.' })
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
+      at,
+      expected: 'an AbortSignal',
+      received: show(value),
+      hint: 'const stop = new AbortController(), then signal: stop.signal.',
+    })
   return signal
 }
 
 function readCallback<F>(value: unknown, at: string): F {
-  if (typeof value !== 'function') throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'a function', received: show(value) })
+  if (typeof value !== 'function')
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'a function', received: show(value) })
   return value as F
 }
 
 /** Options of forward() and backward(). The initial state is checked where the batch is known. */
-export const readForwardOptions = (options: unknown, at = 'options') => ({ initialState: new Options(options, at, 'forward').get('initialState') })
+export const readForwardOptions = (options: unknown, at = 'options') => ({
+  initialState: new Options(options, at, 'forward').get('initialState'),
+})
 
 /** Options of trainer().step(). lr undefined: the optimiser's. */
 export function readStepCall(options: unknown, at = 'options') {
@@ -213,7 +250,9 @@ export function readGradientsOptions(options: unknown, at = 'options') {
 }
 
 /** Options of stream(). */
-export const readStreamOptions = (options: unknown, at = 'options') => ({ batch: new Options(options, at, 'stream').integer('batch', 1, 1, LIMITS.COUNT) })
+export const readStreamOptions = (options: unknown, at = 'options') => ({
+  batch: new Options(options, at, 'stream').integer('batch', 1, 1, LIMITS.COUNT),
+})
 
 /** Options of RNN.fromPyTorch(). */
 export function readPyTorchOptions(options: unknown, at = 'options') {

@@ -15,8 +15,15 @@ const invalid = (at: string, expected: string, value: unknown, hint?: string) =>
 
 function inRange(value: number, at: string, kind: string, { min, max, above, below }: Range): number {
   if (value < min || value > max || (above && value === min) || (below && value === max)) {
-    const bounds = [above ? `greater than ${min}` : min > -Infinity ? `at least ${min}` : '', below ? `less than ${max}` : max < Infinity ? `at most ${max}` : '']
-    throw new BpttError('ERR_OUT_OF_RANGE', 'is out of range', { at, expected: `${kind} ${bounds.filter(Boolean).join(' and ')}`, received: show(value) })
+    const bounds = [
+      above ? `greater than ${min}` : min > -Infinity ? `at least ${min}` : '',
+      below ? `less than ${max}` : max < Infinity ? `at most ${max}` : '',
+    ]
+    throw new BpttError('ERR_OUT_OF_RANGE', 'is out of range', {
+      at,
+      expected: `${kind} ${bounds.filter(Boolean).join(' and ')}`,
+      received: show(value),
+    })
   }
   return value
 }
@@ -51,7 +58,8 @@ export function elements(value: unknown, at: string, what: string, most: number)
   if (value === null || typeof value !== 'object' || !(Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))))
     throw invalid(at, what, value)
   const { length } = value as ArrayLike<unknown>
-  if (length > most) throw new BpttError('ERR_OUT_OF_RANGE', 'has too many elements', { at, expected: `at most ${most}`, received: show(length) })
+  if (length > most)
+    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many elements', { at, expected: `at most ${most}`, received: show(length) })
   return Array.from({ length }, (_, i) => (value as ArrayLike<unknown>)[i])
 }
 
@@ -59,7 +67,12 @@ export function elements(value: unknown, at: string, what: string, most: number)
 export class Options<P extends Place> {
   private readonly values = new Map<string, unknown>()
 
-  constructor(value: unknown, readonly at: string, readonly place: P, hint?: string) {
+  constructor(
+    value: unknown,
+    readonly at: string,
+    readonly place: P,
+    hint?: string,
+  ) {
     if (value === undefined) return
     if (value === null || typeof value !== 'object' || Array.isArray(value) || ArrayBuffer.isView(value)) {
       throw invalid(at, `an object with ${list(PLACES[place].names)}`, value, hint)
@@ -69,7 +82,11 @@ export class Options<P extends Place> {
     for (const key of keys) {
       if (names.includes(key)) continue
       const remedy = remedyFor(key, place)
-      throw new BpttError('ERR_UNKNOWN_OPTION', 'there is no such option', { at: this.path(key), expected: remedy ? undefined : list(names), hint: remedy })
+      throw new BpttError('ERR_UNKNOWN_OPTION', 'there is no such option', {
+        at: this.path(key),
+        expected: remedy ? undefined : list(names),
+        hint: remedy,
+      })
     }
     for (const key of keys) this.values.set(key, (value as Record<string, unknown>)[key])
   }

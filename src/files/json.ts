@@ -11,7 +11,16 @@ const DEPTH = 6
 const MEMBERS = 4_100
 /** `__proto__`, `constructor`, `toString` …: never a name of ours, and a trap wherever such a name meets a plain object. */
 const FORBIDDEN: ReadonlySet<string> = new Set([...Object.getOwnPropertyNames(Object.prototype), 'prototype'])
-const ESCAPES: ReadonlyMap<string, string> = new Map([['"', '"'], ['\\', '\\'], ['/', '/'], ['b', '\b'], ['f', '\f'], ['n', '\n'], ['r', '\r'], ['t', '\t']])
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ['\\', '\\'],
+  ['/', '/'],
+  ['b', '\b'],
+  ['f', '\f'],
+  ['n', '\n'],
+  ['r', '\r'],
+  ['t', '\t'],
+])
 
 /** @param refuse makes the error to throw, from what is wrong and where (a position in the text). */
 export function parseJson(text: string, refuse: (what: string, position: number) => Error): Json {

@@ -42,7 +42,12 @@ export async function encodeModel(network: Network, weights: Float32Array): Prom
     return { name, shape, data: parameter ? parameterView(weights, parameter) : new Float32Array(shape[0]!) }
   })
   const description = JSON.stringify({ package: VERSION, network })
-  const { file, header, data } = writeSafetensors(tensors, { format: FORMAT, version: FORMAT_VERSION, bptt: description, sha256: NO_DIGEST })
+  const { file, header, data } = writeSafetensors(tensors, {
+    format: FORMAT,
+    version: FORMAT_VERSION,
+    bptt: description,
+    sha256: NO_DIGEST,
+  })
   const digest = await sha256([header, data])
   header.set(new TextEncoder().encode(digest), digestPlace(header, NO_DIGEST)!)
   return file
@@ -72,9 +77,13 @@ function tensorsOf(network: Network): FileTensor[] {
  * @throws ERR_MODEL_FORMAT, _VERSION, _CHECKSUM, _DTYPE, _SHAPE, _TOO_LARGE; ERR_NONFINITE for NaN or Infinity among the weights;
  * ERR_OUT_OF_RANGE for a network beyond the limits.
  */
-export async function decodeModel(bytes: Uint8Array, { file, maxBytes = LIMITS.FILE_BYTES }: { file?: string; maxBytes?: number } = {}): Promise<Model> {
+export async function decodeModel(
+  bytes: Uint8Array,
+  { file, maxBytes = LIMITS.FILE_BYTES }: { file?: string; maxBytes?: number } = {},
+): Promise<Model> {
   const refuse = refusal(file)
-  if (bytes.length > maxBytes) throw refuse('is too large', { expected: `at most ${maxBytes} bytes`, received: String(bytes.length) }, 'ERR_MODEL_TOO_LARGE')
+  if (bytes.length > maxBytes)
+    throw refuse('is too large', { expected: `at most ${maxBytes} bytes`, received: String(bytes.length) }, 'ERR_MODEL_TOO_LARGE')
   const stored = readSafetensors(bytes, refuse)
   if (stored.metadata.get('format') !== FORMAT) {
     const hint = "A state dict from PyTorch is read by RNN.fromPyTorch(file, { output: ['ham', 'spam'] })."
@@ -104,7 +113,11 @@ export async function decodeModel(bytes: Uint8Array, { file, maxBytes = LIMITS.F
 
 export function checkShape(name: string, shape: readonly number[], expected: readonly number[], refuse: Refuse): void {
   if (shape.length !== expected.length || shape.some((n, i) => n !== expected[i]))
-    throw refuse('has the wrong shape', { at: name, expected: `[${expected.join(', ')}]`, received: `[${shape.join(', ')}]` }, 'ERR_MODEL_SHAPE')
+    throw refuse(
+      'has the wrong shape',
+      { at: name, expected: `[${expected.join(', ')}]`, received: `[${shape.join(', ')}]` },
+      'ERR_MODEL_SHAPE',
+    )
 }
 
 /** A stored tensor as float32, all finite. */
@@ -124,7 +137,11 @@ export async function checkDigest({ metadata, header, data }: Safetensors, refus
   const version = metadata.get('version')
   if (version !== FORMAT_VERSION) {
     const received = version === undefined ? 'none' : JSON.stringify(version.slice(0, 20))
-    throw refuse('has an unknown format version', { expected: JSON.stringify(FORMAT_VERSION), received, hint: 'A newer version of bptt may read it.' }, 'ERR_MODEL_VERSION')
+    throw refuse(
+      'has an unknown format version',
+      { expected: JSON.stringify(FORMAT_VERSION), received, hint: 'A newer version of bptt may read it.' },
+      'ERR_MODEL_VERSION',
+    )
   }
   const digest = metadata.get('sha256')
   const at = digest !== undefined && /^[0-9a-f]{64}$/.test(digest) ? digestPlace(header, digest) : undefined
@@ -134,7 +151,8 @@ export async function checkDigest({ metadata, header, data }: Safetensors, refus
     const hint = 'The file was damaged or edited after it was saved.'
     throw refuse(digest === undefined ? 'has no digest' : 'does not match its digest', { hint }, 'ERR_MODEL_CHECKSUM')
   }
-  if (metadata.size !== 4 || !metadata.has('bptt')) throw refuse('does not hold exactly format, version, bptt and sha256', { at: 'header["__metadata__"]' })
+  if (metadata.size !== 4 || !metadata.has('bptt'))
+    throw refuse('does not hold exactly format, version, bptt and sha256', { at: 'header["__metadata__"]' })
 }
 
 /** Where the digest's digits are in the header's bytes: found exactly once, or not at all. In JSON no other string can hold the quotes around it. */
@@ -151,11 +169,23 @@ function readNetwork(text: string, refuse: Refuse): Network {
   const json = parseJson(text, (what, position) => refuse(`is not strict JSON (${what} at position ${position})`, { at }))
   try {
     const { network } = fields(json, at, ['package', 'network'])
-    const n = fields(network, 'network', ['input', 'state', 'output', 'readout', 'nonlinearity', 'bias', 'outputBias', 'missing', 'init', 'seed'])
+    const n = fields(network, 'network', [
+      'input',
+      'state',
+      'output',
+      'readout',
+      'nonlinearity',
+      'bias',
+      'outputBias',
+      'missing',
+      'init',
+      'seed',
+    ])
     const input = fields(n.input, 'input', ['size', 'tokens'], ['characters'])
     const output = fields(n.output, 'output', ['size', 'head', 'characters'], ['labels'])
     const size = (value: Json | undefined, where: string, max: number) => integer(value, where, { min: 1, max })
-    if (!Array.isArray(n.state) || n.state.length === 0 || n.state.length > LIMITS.LAYERS) throw refuse('is not a list of layers', { at: 'state' })
+    if (!Array.isArray(n.state) || n.state.length === 0 || n.state.length > LIMITS.LAYERS)
+      throw refuse('is not a list of layers', { at: 'state' })
     const head = choice(output.head, 'output.head', ['softmax', 'sigmoid', 'linear'] as const)
     const least = head === 'softmax' ? 2 : 1
     const result: Network = {
@@ -186,11 +216,17 @@ function readNetwork(text: string, refuse: Refuse): Network {
     return result
   } catch (error) {
     // the checks are those of a configuration; what is wrong here is the file
-    if (error instanceof BpttError && error.code === 'ERR_INVALID_ARG') throw refuse('does not describe a network', { at: error.at, expected: error.expected, received: error.received })
+    if (error instanceof BpttError && error.code === 'ERR_INVALID_ARG')
+      throw refuse('does not describe a network', { at: error.at, expected: error.expected, received: error.received })
     throw error
   }
 
-  function fields<const N extends string, const O extends string = never>(value: Json | undefined, where: string, names: readonly N[], optional: readonly O[] = []) {
+  function fields<const N extends string, const O extends string = never>(
+    value: Json | undefined,
+    where: string,
+    names: readonly N[],
+    optional: readonly O[] = [],
+  ) {
     const object: JsonObject | undefined = value instanceof Map ? value : undefined
     const known: readonly string[] = [...names, ...optional]
     if (!object || names.some((name) => !object.has(name)) || [...object.keys()].some((name) => !known.includes(name)))

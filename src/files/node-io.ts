@@ -19,7 +19,11 @@ export async function readBytes(path: string | URL, maxBytes: number = LIMITS.FI
       const stats = await handle.stat()
       if (!stats.isFile()) throw new BpttError('ERR_IO', 'is not a regular file', { file })
       if (stats.size > maxBytes)
-        throw new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', { file, expected: `at most ${maxBytes} bytes`, received: String(stats.size) })
+        throw new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', {
+          file,
+          expected: `at most ${maxBytes} bytes`,
+          received: String(stats.size),
+        })
       return { bytes: await readAll(handle, stats.size), file }
     } finally {
       await handle.close()
@@ -126,9 +130,14 @@ function missing<T>(error: unknown, fallback: T): T {
 
 function nameOf(path: string | URL): string {
   if (typeof path === 'string') return path
-  if (!(path instanceof URL)) throw new BpttError('ERR_INVALID_ARG', 'is not a path', { at: 'path', expected: 'a path or a file: URL', received: show(path) })
+  if (!(path instanceof URL))
+    throw new BpttError('ERR_INVALID_ARG', 'is not a path', { at: 'path', expected: 'a path or a file: URL', received: show(path) })
   if (path.protocol === 'file:') return fileURLToPath(path)
-  throw new BpttError('ERR_INVALID_ARG', 'is not an address on this disk', { at: 'path', expected: 'a path or a file: URL', received: `a ${path.protocol} URL` })
+  throw new BpttError('ERR_INVALID_ARG', 'is not an address on this disk', {
+    at: 'path',
+    expected: 'a path or a file: URL',
+    received: `a ${path.protocol} URL`,
+  })
 }
 
 async function wrapped<T>(file: string, summary: string, work: () => Promise<T>): Promise<T> {

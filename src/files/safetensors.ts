@@ -27,7 +27,23 @@ export interface Safetensors {
 
 /** Bytes of one element, of every type that the format knows; those that can be converted are in FLOATS. */
 const DTYPES: ReadonlyMap<string, number> = new Map(
-  Object.entries({ F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, F8_E5M2: 1, F8_E4M3: 1 }),
+  Object.entries({
+    F64: 8,
+    F32: 4,
+    F16: 2,
+    BF16: 2,
+    I64: 8,
+    I32: 4,
+    I16: 2,
+    I8: 1,
+    U64: 8,
+    U32: 4,
+    U16: 2,
+    U8: 1,
+    BOOL: 1,
+    F8_E5M2: 1,
+    F8_E4M3: 1,
+  }),
 )
 const RANK = 8
 const METADATA = '__metadata__'
@@ -43,7 +59,8 @@ export function readSafetensors(file: Uint8Array, refuse: Refuse): Safetensors {
     const look = cut ? { received: 'the beginning of one', hint: 'The file was not copied or written to its end.' } : lookOf(file)
     throw refuse('is not a model file', { expected, ...look })
   }
-  if (length > LIMITS.HEADER_BYTES) throw refuse('has too long a header', { expected: `at most ${LIMITS.HEADER_BYTES} bytes`, received: String(length) })
+  if (length > LIMITS.HEADER_BYTES)
+    throw refuse('has too long a header', { expected: `at most ${LIMITS.HEADER_BYTES} bytes`, received: String(length) })
   const header = file.subarray(8, 8 + length)
   const data = file.subarray(8 + length)
   const broken = (what: string, at = 'header') => refuse(what, { at })
@@ -76,11 +93,18 @@ export function readSafetensors(file: Uint8Array, refuse: Refuse): Safetensors {
   const byPlace = [...places].sort((a, b) => a.begin - b.begin)
   let end = 0
   for (const p of byPlace) {
-    if (p.begin !== end) throw broken(p.begin < end ? 'overlaps another tensor' : 'leaves a hole before it', `header[${JSON.stringify(p.name.slice(0, 40))}].data_offsets`)
+    if (p.begin !== end)
+      throw broken(
+        p.begin < end ? 'overlaps another tensor' : 'leaves a hole before it',
+        `header[${JSON.stringify(p.name.slice(0, 40))}].data_offsets`,
+      )
     end = p.end
   }
   if (end !== data.length)
-    throw refuse(end > data.length ? 'ends too early' : 'has bytes after its end', { expected: `${8 + length + end} bytes`, received: String(file.length) })
+    throw refuse(end > data.length ? 'ends too early' : 'has bytes after its end', {
+      expected: `${8 + length + end} bytes`,
+      received: String(file.length),
+    })
   return {
     tensors: new Map(places.map(({ name, dtype, shape, begin, end }) => [name, { dtype, shape, bytes: data.subarray(begin, end) }])),
     metadata,
@@ -96,22 +120,30 @@ function place(entry: ReadonlyMap<string, Json>, at: string, broken: (what: stri
   const shape = entry.get('shape')
   const offsets = entry.get('data_offsets')
   const size = (n: Json): n is number => typeof n === 'number' && n >= 0
-  if (entry.size !== 3 || typeof dtype !== 'string' || !Array.isArray(shape) || !Array.isArray(offsets)) throw broken('is not { dtype, shape, data_offsets }', at)
+  if (entry.size !== 3 || typeof dtype !== 'string' || !Array.isArray(shape) || !Array.isArray(offsets))
+    throw broken('is not { dtype, shape, data_offsets }', at)
   if (shape.length > RANK || !shape.every(size) || shape.includes(0)) throw broken('is not a list of positive sizes', `${at}.shape`)
   if (offsets.length !== 2 || !offsets.every(size) || offsets[0]! > offsets[1]!) throw broken('is not a range', `${at}.data_offsets`)
   const bytes = DTYPES.get(dtype)
-  if (bytes === undefined) throw refuse('is an unknown element type', { at: `${at}.dtype`, received: JSON.stringify(dtype.slice(0, 40)) }, 'ERR_MODEL_DTYPE')
+  if (bytes === undefined)
+    throw refuse('is an unknown element type', { at: `${at}.dtype`, received: JSON.stringify(dtype.slice(0, 40)) }, 'ERR_MODEL_DTYPE')
   // stays exact: a product above 2^53 cannot come back below it, every factor being at least 1
   const needed = shape.reduce((product, n) => product * n, bytes)
   const [begin, end] = offsets as [number, number]
-  if (needed !== end - begin) throw broken(`says ${end - begin} bytes where ${dtype} [${shape.join(', ')}] has ${needed}`, `${at}.data_offsets`)
+  if (needed !== end - begin)
+    throw broken(`says ${end - begin} bytes where ${dtype} [${shape.join(', ')}] has ${needed}`, `${at}.data_offsets`)
   return { dtype, shape, begin, end }
 }
 
 /** Elements as float32: exactly for F32, F16 and BF16, rounded to nearest for F64. */
 export function toFloat32(tensor: StoredTensor, name: string, refuse: Refuse): Float32Array {
   const convert = FLOATS.get(tensor.dtype)
-  if (!convert) throw refuse('cannot be converted to float32', { at: name, expected: [...FLOATS.keys()].join(', '), received: tensor.dtype }, 'ERR_MODEL_DTYPE')
+  if (!convert)
+    throw refuse(
+      'cannot be converted to float32',
+      { at: name, expected: [...FLOATS.keys()].join(', '), received: tensor.dtype },
+      'ERR_MODEL_DTYPE',
+    )
   return convert(tensor.bytes)
 }
 
@@ -163,7 +195,10 @@ export interface NewTensor {
 }
 
 /** A file of float32 tensors, in this order. The header is padded with spaces so that the data begins at a multiple of 8. */
-export function writeSafetensors(tensors: readonly NewTensor[], metadata: Readonly<Record<string, string>>): { file: Uint8Array; header: Uint8Array; data: Uint8Array } {
+export function writeSafetensors(
+  tensors: readonly NewTensor[],
+  metadata: Readonly<Record<string, string>>,
+): { file: Uint8Array; header: Uint8Array; data: Uint8Array } {
   let end = 0
   const entries = tensors.map(({ name, shape, data }) => {
     const begin = end

@@ -60,7 +60,8 @@ const rotate = (x: number, n: number) => (x >>> n) | (x << (32 - n))
 /** Takes whole blocks of `bytes` into the hash: a to h, and Σ, σ, Ch, Maj as in the standard. */
 function blocks(hash: Int32Array, bytes: Uint8Array, from: number, to: number): void {
   for (let at = from; at < to; at += BLOCK) {
-    for (let i = 0; i < 16; i++) W[i] = (bytes[at + 4 * i]! << 24) | (bytes[at + 4 * i + 1]! << 16) | (bytes[at + 4 * i + 2]! << 8) | bytes[at + 4 * i + 3]!
+    for (let i = 0; i < 16; i++)
+      W[i] = (bytes[at + 4 * i]! << 24) | (bytes[at + 4 * i + 1]! << 16) | (bytes[at + 4 * i + 2]! << 8) | bytes[at + 4 * i + 3]!
     for (let i = 16; i < 64; i++) {
       const x = W[i - 15]!
       const y = W[i - 2]!

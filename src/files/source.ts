@@ -14,7 +14,11 @@ export interface Source {
 const tagOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)!.get!
 
 /** @param readPath how this platform reads a path, or an address that is not http(s). */
-export async function readSource(from: unknown, readPath: (path: string | URL, maxBytes: number) => Promise<Source>, at = 'from'): Promise<Source> {
+export async function readSource(
+  from: unknown,
+  readPath: (path: string | URL, maxBytes: number) => Promise<Source>,
+  at = 'from',
+): Promise<Source> {
   const limit = LIMITS.FILE_BYTES
   if (typeof from === 'string') return readPath(from, limit)
   if (from instanceof URL) return from.protocol === 'http:' || from.protocol === 'https:' ? fetchBytes(from, limit) : readPath(from, limit)

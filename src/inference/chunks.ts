@@ -5,7 +5,7 @@
 import type { Core } from '../model/core.js'
 import { layerInput } from '../network/network.js'
 import type { Sequences, Targets } from '../sequences/data.js'
-import { everyId, pass, type PassRequest, type PassResult, targetWidth } from './pass.js'
+import { everyId, type PassRequest, type PassResult, pass, targetWidth } from './pass.js'
 
 /** About 10 ms of work for a kernel at 100 GFLOP/s, and activations that stay near the processor. */
 const CHUNK_FLOP = 1e9
@@ -56,7 +56,12 @@ function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
 }
 
 /** These sequences alone. */
-export function pick(core: Core, all: Sequences, targets: Targets | undefined, ids: Int32Array): { sequences: Sequences; targets: Targets | undefined } {
+export function pick(
+  core: Core,
+  all: Sequences,
+  targets: Targets | undefined,
+  ids: Int32Array,
+): { sequences: Sequences; targets: Targets | undefined } {
   if (ids.length === all.count) return { sequences: all, targets }
   const R = core.network.input.tokens ? 1 : core.network.input.size
   const offsets = new Int32Array(ids.length + 1)
@@ -72,7 +77,8 @@ export function pick(core: Core, all: Sequences, targets: Targets | undefined, i
   }
   const each = (source: Int32Array) => Int32Array.from(ids, (id) => source[id]!)
   const width = targetWidth(core)
-  const row = <A extends Int32Array | Float32Array>(source: A): A => (core.network.readout === 'all' ? byRow(source, width) : pickRows(source, width, ids))
+  const row = <A extends Int32Array | Float32Array>(source: A): A =>
+    core.network.readout === 'all' ? byRow(source, width) : pickRows(source, width, ids)
   return {
     sequences: {
       ...all,

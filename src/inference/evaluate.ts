@@ -6,7 +6,12 @@ import { forEachChunk } from './chunks.js'
 import { type Baseline, baselineOf, scoresOf, Tally } from './metrics.js'
 
 /** @param baseline where it is known already */
-export async function evaluate(core: Core, sequences: Sequences, targets: Targets, baseline: Baseline = baselineOf(core, sequences, targets)): Promise<Scores> {
+export async function evaluate(
+  core: Core,
+  sequences: Sequences,
+  targets: Targets,
+  baseline: Baseline = baselineOf(core, sequences, targets),
+): Promise<Scores> {
   const tally = new Tally()
   await forEachChunk(core, sequences, targets, { wants: { loss: true }, reads: () => ({}) }, ({ result: { loss, score, frame } }) => {
     tally.add(loss, frame.weight, score, frame.counted)

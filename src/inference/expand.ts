@@ -2,10 +2,11 @@
  * From packed rows (one for each step that counted as input) back to the user's steps: [B, T, size], 0 past a length. A masked step kept
  * the state, so it shows what the step before it showed, or what the initial state gives.
  */
+
+import { FRAME_HEADER } from '../plan/frame.js'
 import { stride } from '../plan/memory.js'
 import type { Frame } from '../sequences/batch.js'
 import type { Sequences } from '../sequences/data.js'
-import { FRAME_HEADER } from '../plan/frame.js'
 
 /** Packed row at which each step of a frame starts, [T + 1]. */
 export function stepStarts({ ints, T }: Frame): Int32Array {

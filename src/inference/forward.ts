@@ -25,10 +25,20 @@ export async function outputsOf(core: Core, sequences: Sequences): Promise<Tenso
   const T = longest(sequences)
   const outputs = tensor(all ? [sequences.count, T, O] : [sequences.count, O])
   const first = all && sequences.steps ? await atInitialState(core, sequences, undefined) : undefined
-  const reads = (compiled: { outputs: number }, { B, R }: { B: number; R: number }) => ({ outputs: readRows(compiled.outputs, all ? R : B, O) })
+  const reads = (compiled: { outputs: number }, { B, R }: { B: number; R: number }) => ({
+    outputs: readRows(compiled.outputs, all ? R : B, O),
+  })
   await forEachChunk(core, sequences, undefined, { wants: { outputs: true }, reads }, ({ ids, sequences: part, result }) => {
     const packed = result.read['outputs']!
-    if (all) expandSteps(outputs.data, T, O, packed, { frame: result.frame, sequences: part, ids }, { before: first && ((j) => first.outputs(ids[j]!)) })
+    if (all)
+      expandSteps(
+        outputs.data,
+        T,
+        O,
+        packed,
+        { frame: result.frame, sequences: part, ids },
+        { before: first && ((j) => first.outputs(ids[j]!)) },
+      )
     else expandRows(outputs.data, O, packed, result.frame, ids)
   })
   return outputs
@@ -72,7 +82,9 @@ export async function forward(core: Core, sequences: Sequences, initial: Float32
       }
       state.forEach((S, k) => {
         const start = initial?.[k]
-        expandSteps(states[k]!.data, T, S, read[`s${k}`]!, where, { before: start && ((j) => start.subarray(ids[j]! * S, ids[j]! * S + S)) })
+        expandSteps(states[k]!.data, T, S, read[`s${k}`]!, where, {
+          before: start && ((j) => start.subarray(ids[j]! * S, ids[j]! * S + S)),
+        })
         ids.forEach((id, j) => finalState[k]!.data.set(final![k]!.subarray(j * S, j * S + S), id * S))
       })
     },

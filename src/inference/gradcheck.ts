@@ -5,7 +5,7 @@
 import type { Core } from '../model/core.js'
 import { Random } from '../network/random.js'
 import { compile } from '../plan/compile.js'
-import { Region, REGIONS, UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
+import { REGIONS, Region, UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
 import { Result } from '../plan/operations.js'
 import { platform } from '../platform/platform.js'
 import { createOracle } from '../reference/engine.js'
@@ -49,7 +49,10 @@ export async function gradCheck(core: Core, sequences: Sequences, targets: Targe
     for (const { error, index } of found)
       if (!(error / scale <= worst.maxRelativeError)) {
         const place = shape.length === 2 ? `[${Math.floor(index / shape[1]!)}][${index % shape[1]!}]` : `[${index}]`
-        worst = { maxRelativeError: error / scale, at: `${layer >= 0 && layout.network.state.length > 1 ? `layers[${layer}].` : ''}${name}${place}` }
+        worst = {
+          maxRelativeError: error / scale,
+          at: `${layer >= 0 && layout.network.state.length > 1 ? `layers[${layer}].` : ''}${name}${place}`,
+        }
       }
   }
   return worst

@@ -13,7 +13,7 @@ import type { Sequences, Targets, Upstream } from '../sequences/data.js'
 import type { Backward, State, Tensor, Weights } from '../types.js'
 import { expandRows, expandSteps, stepStarts } from './expand.js'
 import { tensor } from './forward.js'
-import { everyId, passNow, type PassRequest, type PassResult, readRows } from './pass.js'
+import { everyId, type PassRequest, type PassResult, passNow, readRows } from './pass.js'
 
 export interface GradientOptions {
   readonly initial: Float32Array[] | undefined
@@ -82,7 +82,13 @@ class Collected {
   }
 
   /** ‖dL/ds‖ in slot step + 1; a masked step has the same state as the one before it, and so the same norm. */
-  private setNorms(out: Float32Array, norms: Float32Array | Float64Array, norms0: Float32Array | Float64Array, frame: Frame, window: Window | undefined): void {
+  private setNorms(
+    out: Float32Array,
+    norms: Float32Array | Float64Array,
+    norms0: Float32Array | Float64Array,
+    frame: Frame,
+    window: Window | undefined,
+  ): void {
     const { T, sequences } = this
     if (!window || window.from === 0) for (let q = 0; q < frame.B; q++) out[frame.order[q]! * (T + 1)] = norms0[q]!
     this.visit(frame, window, (id, step, row, i) => {
@@ -126,7 +132,15 @@ export async function gradients(
   { initial, reduction, bptt }: GradientOptions,
 ): Promise<Backward & { loss: number; finalState: State }> {
   const collected = new Collected(core, sequences)
-  const request: PassRequest = { sequences, targets, wants: { ...wants, loss: true }, initial, final: true, frame: { reduction }, reads: reads(core) }
+  const request: PassRequest = {
+    sequences,
+    targets,
+    wants: { ...wants, loss: true },
+    initial,
+    final: true,
+    frame: { reduction },
+    reads: reads(core),
+  }
   return core.inTurn(async () => {
     let loss = 0
     let weight = 0
@@ -155,14 +169,29 @@ export async function gradients(
       }
     }
     const finalState = { layers: last!.final!.map((s, k) => ({ s: { shape: [sequences.count, core.network.state[k]!], data: s } })) }
-    return { ...collected.finish(last!.read['g'] as Float32Array), loss: reduction === 'sum' ? loss : weight > 0 ? loss / weight : 0, finalState }
+    return {
+      ...collected.finish(last!.read['g'] as Float32Array),
+      loss: reduction === 'sum' ? loss : weight > 0 ? loss / weight : 0,
+      finalState,
+    }
   })
 }
 
-export async function backward(core: Core, sequences: Sequences, upstream: Upstream, initial: Float32Array[] | undefined): Promise<Backward> {
+export async function backward(
+  core: Core,
+  sequences: Sequences,
+  upstream: Upstream,
+  initial: Float32Array[] | undefined,
+): Promise<Backward> {
   const collected = new Collected(core, sequences)
   return core.inTurn(async () => {
-    const request: PassRequest = { sequences, wants, initial, reads: reads(core), upstream: (frame) => packUpstream(core, sequences, upstream, frame) }
+    const request: PassRequest = {
+      sequences,
+      wants,
+      initial,
+      reads: reads(core),
+      upstream: (frame) => packUpstream(core, sequences, upstream, frame),
+    }
     const result = await passNow(core, request)
     const block = result.read['g'] as Float32Array
     collected.add(result)
@@ -212,7 +241,14 @@ function packUpstream(core: Core, sequences: Sequences, { logits, states }: Upst
 }
 
 /** What comes from above steps that show the initial state, since all before them are masked: no row of the pass stands for them. */
-function addToInitialStates(core: Core, sequences: Sequences, { logits, states }: Upstream, initial: Float32Array[] | undefined, { initialState, norms }: Collected, block: Float32Array): void {
+function addToInitialStates(
+  core: Core,
+  sequences: Sequences,
+  { logits, states }: Upstream,
+  initial: Float32Array[] | undefined,
+  { initialState, norms }: Collected,
+  block: Float32Array,
+): void {
   const { output, state, readout } = core.network
   const { table } = core.layout
   const { count, offsets, steps, lengths } = sequences

@@ -76,8 +76,11 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
   const compiled = core.compiled({ ...wants, ...(core.mustPack && { pack: true }), ...(carry && { carry }) }, capacity, data)
   const named = reads(compiled, frame)
   const carries = carry ? core.layout.carries(carry) : []
-  if (initial && initial !== 'carried') initial.forEach((states, k) => writes.push({ at: carries[k]!, data: padRows(states, core.network.state[k]!) }))
-  const finals: Read[] = final ? carries.map((at, k) => ({ at, kind: 'float32', length: sequences.count * stride(core.network.state[k]!) })) : []
+  if (initial && initial !== 'carried')
+    initial.forEach((states, k) => writes.push({ at: carries[k]!, data: padRows(states, core.network.state[k]!) }))
+  const finals: Read[] = final
+    ? carries.map((at, k) => ({ at, kind: 'float32', length: sequences.count * stride(core.network.state[k]!) }))
+    : []
 
   const turn = {
     compiled,
@@ -114,7 +117,13 @@ function unpackResult(core: Core, { results, reads }: JobResult, frame: Frame, c
 }
 
 /** Places of a call's data in DATA, behind what a training run keeps there. */
-export function placeData(core: Core, capacity: Capacity, sequences: Sequences, targets?: Targets, upstream: ReturnType<NonNullable<PassRequest['upstream']>> = {}) {
+export function placeData(
+  core: Core,
+  capacity: Capacity,
+  sequences: Sequences,
+  targets?: Targets,
+  upstream: ReturnType<NonNullable<PassRequest['upstream']>> = {},
+) {
   const { input, output, state, readout } = core.network
   const area = new Allocator(Region.DATA)
   area.units = core.residentUnits

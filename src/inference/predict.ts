@@ -26,7 +26,13 @@ function answer({ network: { output } }: Core, values: Float32Array): AnyStep {
     case 'linear':
       return { kind: 'linear', value: values[0]!, values }
     case 'sigmoid':
-      return { kind: 'sigmoid', labels: Array.from(values.keys()).filter((j) => values[j]! >= 0.5).map(label), probabilities: values }
+      return {
+        kind: 'sigmoid',
+        labels: Array.from(values.keys())
+          .filter((j) => values[j]! >= 0.5)
+          .map(label),
+        probabilities: values,
+      }
     case 'softmax': {
       let index = 0
       for (let j = 1; j < values.length; j++) if (values[j]! > values[index]!) index = j

@@ -26,10 +26,22 @@ export class StreamHost {
   constructor(private readonly core: Core) {
     this.engine = core.backend.backend.createLocal({ ...core.options, threads: 1 })
     const place = this.take(1)
-    const packing = compile(core.layout, { pack: true, outputs: true, readout: 'last' }, { B: 1, R: 1 }, { ...noData, x: address(Region.DATA, place.data) })
+    const packing = compile(
+      core.layout,
+      { pack: true, outputs: true, readout: 'last' },
+      { B: 1, R: 1 },
+      { ...noData, x: address(Region.DATA, place.data) },
+    )
     this.scratchBytes = packing.scratchBytes
     const frame = stepFrame(1, [])
-    this.engine.run({ bytes: this.bytes, writes: [{ at: core.layout.p, data: core.weights() }], plan: packing.plan, frames: frame, count: 1, reads: [] })
+    this.engine.run({
+      bytes: this.bytes,
+      writes: [{ at: core.layout.p, data: core.weights() }],
+      plan: packing.plan,
+      frames: frame,
+      count: 1,
+      reads: [],
+    })
     this.giveBack(place)
   }
 
@@ -69,14 +81,25 @@ export class StreamHost {
       bytes: this.bytes,
       plan: compiled.plan,
       frame: stepFrame(place.B, allOf(place.B)),
-      input: { at: address(Region.DATA, place.data), kind: input.tokens ? 'int32' : 'float32', length: place.B * (input.tokens ? 1 : input.size) },
+      input: {
+        at: address(Region.DATA, place.data),
+        kind: input.tokens ? 'int32' : 'float32',
+        length: place.B * (input.tokens ? 1 : input.size),
+      },
       output: { at: compiled.outputs, length: (place.B - 1) * stride(output.size) + output.size },
     })
   }
 
   /** Runs a frame of these rows, or none. */
   run(place: Place, frame: Int32Array | undefined, writes: readonly Write[], reads: readonly Read[]): JobResult {
-    return this.engine.run({ bytes: this.bytes, writes, plan: this.plan(place).plan, frames: frame ?? new Int32Array(0), count: frame ? 1 : 0, reads })
+    return this.engine.run({
+      bytes: this.bytes,
+      writes,
+      plan: this.plan(place).plan,
+      frames: frame ?? new Int32Array(0),
+      count: frame ? 1 : 0,
+      reads,
+    })
   }
 
   private get bytes(): number[] {
@@ -102,7 +125,15 @@ export function stepFrame(B: number, alive: readonly number[]): Int32Array {
   frame[FrameField.T] = T
   frame[FrameField.R] = alive.length
   if (T) frame[FRAME_HEADER] = alive.length
-  const [base, tbase, last, from, init, saved, slot] = Array.from({ length: 7 }, (_, n) => FRAME_HEADER + T + n * B) as [number, number, number, number, number, number, number]
+  const [base, tbase, last, from, init, saved, slot] = Array.from({ length: 7 }, (_, n) => FRAME_HEADER + T + n * B) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   stepOrder(B, alive).forEach((j, q) => {
     const row = q < alive.length ? q : -1
     frame[base + q] = j

@@ -5,7 +5,7 @@ import { address, Region, stride, UNIT_FLOATS } from '../plan/memory.js'
 import { readInitialState } from '../sequences/state.js'
 import type { Num, State } from '../types.js'
 import { padRows, readRows, unpadRows } from './pass.js'
-import { allOf, type Place, stepFrame, stepOrder, StreamHost } from './stream-host.js'
+import { allOf, type Place, StreamHost, stepFrame, stepOrder } from './stream-host.js'
 
 /** Places of streams that nobody holds any more are given back to their host. */
 const dropped = new FinalizationRegistry<() => void>((release) => release())
@@ -70,11 +70,13 @@ export class Stream {
       if (input.length !== 1) throw wrongLength(input.length, 1)
       input[0] = w
     } else {
-      if (typeof w !== 'object' || w === null) throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
+      if (typeof w !== 'object' || w === null)
+        throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
       if (w.length !== input.length) throw wrongLength(input.length, w.length)
       for (let j = 0; j < input.length; j++) {
         const value: unknown = w[j]
-        if (typeof value !== 'number') throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
+        if (typeof value !== 'number')
+          throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
         input[j] = value
       }
     }
@@ -84,7 +86,11 @@ export class Stream {
       for (let j = 0; j < input.length; j++) {
         const token = typeof w === 'number' ? w : w[j]!
         if (!(Number.isInteger(token) && token >= 0 && token < size))
-          throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', { at: at(j), expected: `an integer from 0 to ${size - 1}`, received: show(token) })
+          throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', {
+            at: at(j),
+            expected: `an integer from 0 to ${size - 1}`,
+            received: show(token),
+          })
       }
       return true
     }
@@ -126,16 +132,27 @@ export class Stream {
     this.core.check()
     const { state } = this.core.network
     const { B } = this.place
-    const { reads } = this.host.run(this.place, undefined, [], this.carries().map((at, k) => readRows(at, B, state[k]!)))
+    const { reads } = this.host.run(
+      this.place,
+      undefined,
+      [],
+      this.carries().map((at, k) => readRows(at, B, state[k]!)),
+    )
     return { layers: reads.map((rows, k) => ({ s: { shape: [B, state[k]!], data: unpadRows(rows as Float32Array, state[k]!) } })) }
   }
 
   set state(value: State) {
     this.core.check()
     const states = readInitialState(this.core.network, value, this.place.B, 'state')
-    if (!states) throw new BpttError('ERR_INVALID_ARG', 'is not a state', { at: 'state', expected: '{ layers: [{ s }, …] }', received: show(value) })
+    if (!states)
+      throw new BpttError('ERR_INVALID_ARG', 'is not a state', { at: 'state', expected: '{ layers: [{ s }, …] }', received: show(value) })
     const carries = this.carries()
-    this.host.run(this.place, undefined, states.map((rows, k) => ({ at: carries[k]!, data: padRows(rows, this.core.network.state[k]!) })), [])
+    this.host.run(
+      this.place,
+      undefined,
+      states.map((rows, k) => ({ at: carries[k]!, data: padRows(rows, this.core.network.state[k]!) })),
+      [],
+    )
   }
 
   /** Sets one row, or all, back to the zero state. */
@@ -144,7 +161,11 @@ export class Stream {
     const { state } = this.core.network
     const { B } = this.place
     if (row !== undefined && !(Number.isInteger(row) && row >= 0 && row < B))
-      throw new BpttError('ERR_OUT_OF_RANGE', 'is not a row of this stream', { at: 'row', expected: `an integer from 0 to ${B - 1}`, received: show(row) })
+      throw new BpttError('ERR_OUT_OF_RANGE', 'is not a row of this stream', {
+        at: 'row',
+        expected: `an integer from 0 to ${B - 1}`,
+        received: show(row),
+      })
     const writes = this.carries().map((at, k) => {
       const width = stride(state[k]!)
       const unit = width / UNIT_FLOATS

@@ -6,7 +6,9 @@ import type { Runtime } from './core.js'
 
 export function configOf(network: Network, { backend, threads, numerics }: Runtime): Config {
   const { input, state, output, ...rest } = network
-  const outputs = output.characters ? vocabularyOf(output.labels!) : ({ [output.head]: output.labels ?? output.size } as unknown as Config['output'])
+  const outputs = output.characters
+    ? vocabularyOf(output.labels!)
+    : ({ [output.head]: output.labels ?? output.size } as unknown as Config['output'])
   return Object.freeze({
     input: input.characters ? vocabularyOf(input.characters) : input.tokens ? { tokens: input.size } : input.size,
     state: [...state],

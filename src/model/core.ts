@@ -7,9 +7,9 @@ import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
-import { platform } from '../platform/platform.js'
 import { type Capacity, type Compiled, compile, type DataPlaces, Layout, regionBytes, type Wants } from '../plan/compile.js'
 import { UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
+import { platform } from '../platform/platform.js'
 import { Blocks } from './blocks.js'
 
 export interface Runtime {
@@ -101,7 +101,9 @@ export class Core {
   startWriting(what: string): () => void {
     this.check()
     if (this.writer !== undefined)
-      throw new BpttError('ERR_BUSY', `${what} cannot start while ${this.writer} is running on this model`, { hint: 'Await it, or stop it first.' })
+      throw new BpttError('ERR_BUSY', `${what} cannot start while ${this.writer} is running on this model`, {
+        hint: 'Await it, or stop it first.',
+      })
     this.writer = what
     return () => {
       this.writer = undefined

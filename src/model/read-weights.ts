@@ -22,7 +22,11 @@ export function readWeights(table: ParameterTable, now: Float32Array, given: unk
       if (layers > 1) throw stacked(`weights.${key}`, key)
       if (!fields.has('layers')) set(key, 0, value, `weights.${key}`)
     } else if (key === 'layers') readLayers(value, layers, set)
-    else throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at: `weights.${key}`, expected: `layers, ${[...LAYER_NAMES, ...HEAD_NAMES].join(', ')}` })
+    else
+      throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', {
+        at: `weights.${key}`,
+        expected: `layers, ${[...LAYER_NAMES, ...HEAD_NAMES].join(', ')}`,
+      })
   }
   return block
 }
@@ -31,9 +35,16 @@ type Set = (name: ParameterName, layer: number, value: unknown, at: string) => v
 
 function readLayers(value: unknown, layers: number, set: Set): void {
   const list = flatOf(value, () => 'weights.layers')
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at: 'weights.layers', expected: 'an array with { U, W, b } for each layer', received: show(value) })
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
+      at: 'weights.layers',
+      expected: 'an array with { U, W, b } for each layer',
+      received: show(value),
+    })
   if (list.length !== layers)
-    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(list.length, 'layer')}; the network has ${plural(layers, 'layer')}`, { at: 'weights.layers' })
+    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(list.length, 'layer')}; the network has ${plural(layers, 'layer')}`, {
+      at: 'weights.layers',
+    })
   for (let k = 0; k < layers; k++)
     for (const [key, weights] of ownFields(list[k], `weights.layers[${k}]`)) {
       const at = `weights.layers[${k}].${key}`
@@ -50,7 +61,8 @@ const isIn = <N extends string>(names: readonly N[], key: string): key is N => n
 const namesOf = ({ list }: ParameterTable) => [...new Set(list.map(({ name }) => name))].join(', ')
 
 function ownFields(value: unknown, at: string): Map<string, unknown> {
-  if (typeof value !== 'object' || value === null) throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'an object with U, W, b, V or c', received: show(value) })
+  if (typeof value !== 'object' || value === null)
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'an object with U, W, b, V or c', received: show(value) })
   return new Map(Object.keys(value).map((key) => [key, (value as Record<string, unknown>)[key]]))
 }
 
@@ -58,7 +70,12 @@ function ownFields(value: unknown, at: string): Map<string, unknown> {
 function readValues(value: unknown, { shape, size }: Parameter, out: Float32Array, at: string): void {
   const tensor = denseOf(value, () => at)
   const list = tensor?.data ?? flatOf(value, () => at)
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a weight', { at, expected: `numbers of shape ${shapeText(shape)}`, received: show(value) })
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a weight', {
+      at,
+      expected: `numbers of shape ${shapeText(shape)}`,
+      received: show(value),
+    })
   if (tensor && shapeText(tensor.shape) !== shapeText(shape)) throw mismatch(at, shape, shapeText(tensor.shape))
   const [N, K] = shape as [number, number | undefined]
   const count = countOf(list, () => at)

@@ -9,7 +9,10 @@ export interface WeightTensors extends Partial<Layer<Tensor>> {
   c?: Tensor
 }
 
-export const tensorOf = (block: Float32Array, parameter: Parameter): Tensor => ({ shape: [...parameter.shape], data: parameterView(block, parameter).slice() })
+export const tensorOf = (block: Float32Array, parameter: Parameter): Tensor => ({
+  shape: [...parameter.shape],
+  data: parameterView(block, parameter).slice(),
+})
 
 /** Copies of all parameters of a block. */
 export function weightTensors(table: ParameterTable, block: Float32Array): WeightTensors {

@@ -3,9 +3,10 @@
  * step, with an orthogonal matrix it is f' alone that shrinks it. Written as generators that pause now and then, so that a large matrix
  * can be drawn without blocking an event loop; the numbers do not depend on the pauses.
  */
+
+import { UNIT_FLOATS } from '../plan/memory.js'
 import type { Network } from './network.js'
 import { type Parameter, parameterTable, parameterView } from './parameters.js'
-import { UNIT_FLOATS } from '../plan/memory.js'
 import { Random } from './random.js'
 
 /** Work between two pauses, in multiply-adds: about a millisecond. */
@@ -40,7 +41,8 @@ function* draw(network: Network): Generator<void, Float32Array, void> {
   for (const parameter of table.list) {
     const values = parameterView(block, parameter)
     if (network.init === 'pytorch') drawPyTorch(network, parameter, values)
-    else if (parameter.shape.length === 1) continue // biases are zero
+    else if (parameter.shape.length === 1)
+      continue // biases are zero
     else if (parameter.name === 'U' && readsTokens(network, parameter)) unitColumns(network, parameter, values)
     else if (parameter.name !== 'W') glorotUniform(network, parameter, values)
     else if (network.init === 'identity') for (let i = 0, S = parameter.shape[0]!; i < S; i++) values[i * S + i] = 1

@@ -9,11 +9,20 @@ export type InitName = 'orthogonal' | 'pytorch' | 'keras' | 'identity'
 
 export interface Network {
   /** The lecture's r: features of a step, or number of different tokens. */
-  readonly input: { readonly size: number; readonly tokens: boolean; /** characters of the tokens, where they come from a Vocabulary */ readonly characters?: readonly string[] }
+  readonly input: {
+    readonly size: number
+    readonly tokens: boolean /** characters of the tokens, where they come from a Vocabulary */
+    readonly characters?: readonly string[]
+  }
   /** The lecture's s, one for each layer, lowest first. */
   readonly state: readonly number[]
   /** The lecture's t, with the head that fixes output function and loss. */
-  readonly output: { readonly size: number; readonly head: HeadName; readonly labels?: readonly string[]; /** labels are the characters of a Vocabulary: targets and answers may be strings of them */ readonly characters: boolean }
+  readonly output: {
+    readonly size: number
+    readonly head: HeadName
+    readonly labels?: readonly string[] /** labels are the characters of a Vocabulary: targets and answers may be strings of them */
+    readonly characters: boolean
+  }
   readonly readout: 'last' | 'all'
   readonly nonlinearity: NonlinearityName
   readonly bias: boolean | 'double'

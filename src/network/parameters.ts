@@ -60,4 +60,5 @@ export function parameterTable(network: Network): ParameterTable {
 }
 
 /** The elements of one parameter inside a block (a view). */
-export const parameterView = (block: Float32Array, { unit, size }: Parameter) => block.subarray(unit * UNIT_FLOATS, unit * UNIT_FLOATS + size)
+export const parameterView = (block: Float32Array, { unit, size }: Parameter) =>
+  block.subarray(unit * UNIT_FLOATS, unit * UNIT_FLOATS + size)

@@ -3,8 +3,8 @@
  * by Wants; how many rows it has room for by Capacity. Cells, heads, losses, optimisers and truncation are composed here and nowhere else.
  */
 import { layerInput, type Network } from '../network/network.js'
-import { parameterTable, type Parameter, type ParameterName } from '../network/parameters.js'
-import { address, Allocator, NONE, packFloats, Region, REGIONS, stride, unitsOf } from './memory.js'
+import { type Parameter, type ParameterName, parameterTable } from '../network/parameters.js'
+import { Allocator, address, NONE, packFloats, REGIONS, Region, stride, unitsOf } from './memory.js'
 import { Above, Cell, Head, OPERATIONS, Opcode, type OperationName, Optimizer, Pack, Rows } from './operations.js'
 import type { Plan } from './plan.js'
 
@@ -285,7 +285,8 @@ function packWeights(w: Writer, layout: Layout, wants: Wants): void {
     const [N, K] = shape
     const M = layout.parameter(name, layer)
     const first = name === 'U' && layer === 0
-    if (name !== 'V' || reads) w.emit('PACK', layout.pack(name, layer, 'forward'), M, N, K, first && layout.network.input.tokens ? Pack.GATHER : Pack.PROJECT)
+    if (name !== 'V' || reads)
+      w.emit('PACK', layout.pack(name, layer, 'forward'), M, N, K, first && layout.network.input.tokens ? Pack.GATHER : Pack.PROJECT)
     if (wants.gradients && (!first || wants.dx)) w.emit('PACK', layout.pack(name, layer, 'backward'), M, N, K, Pack.PROJECT_DX)
   }
 }

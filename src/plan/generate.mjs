@@ -28,7 +28,12 @@ function integers({ operations: op, memory, frame, optimizers, functions }) {
   for (const [name, value] of Object.entries(optimizers.Scalar)) rows.push(['SCALAR', name, value])
   for (const name of ['REGIONS', 'UNIT_BYTES', 'UNIT_FLOATS', 'REGION_SHIFT', 'NONE']) rows.push(['', name, memory[name]])
   for (const name of ['SCALARS', 'SCALAR_COUNT', 'FRAME_HEADER']) rows.push(['', name, frame[name]])
-  rows.push(['', 'SEQUENCE_FIELD_COUNT', frame.SEQUENCE_FIELDS.length], ['', 'RESULT_FIELDS', op.RESULT_FIELDS], ['', 'NORM_BLOCK', functions.NORM_BLOCK], ['', 'LN_SHIFT', functions.LN.shift])
+  rows.push(
+    ['', 'SEQUENCE_FIELD_COUNT', frame.SEQUENCE_FIELDS.length],
+    ['', 'RESULT_FIELDS', op.RESULT_FIELDS],
+    ['', 'NORM_BLOCK', functions.NORM_BLOCK],
+    ['', 'LN_SHIFT', functions.LN.shift],
+  )
   return rows
 }
 
@@ -44,9 +49,17 @@ const float = (x) => {
 
 function floats({ functions: f }) {
   return [
-    ['TANH_BOUND', f.TANH.bound], ['EXP_LOW', f.EXP.low], ['EXP_HIGH', f.EXP.high], ['EXP_LOG2E', f.EXP.log2e],
-    ['EXP_LN2_HIGH', f.EXP.ln2High], ['EXP_LN2_LOW', f.EXP.ln2Low], ['ROUND', f.ROUND], ['TINY', f.TINY],
-    ...f.TANH.P.map((c, i) => [`TANH_P${i}`, c]), ...f.TANH.Q.map((c, i) => [`TANH_Q${i}`, c]), ...f.EXP.P.map((c, i) => [`EXP_P${i}`, c]),
+    ['TANH_BOUND', f.TANH.bound],
+    ['EXP_LOW', f.EXP.low],
+    ['EXP_HIGH', f.EXP.high],
+    ['EXP_LOG2E', f.EXP.log2e],
+    ['EXP_LN2_HIGH', f.EXP.ln2High],
+    ['EXP_LN2_LOW', f.EXP.ln2Low],
+    ['ROUND', f.ROUND],
+    ['TINY', f.TINY],
+    ...f.TANH.P.map((c, i) => [`TANH_P${i}`, c]),
+    ...f.TANH.Q.map((c, i) => [`TANH_Q${i}`, c]),
+    ...f.EXP.P.map((c, i) => [`EXP_P${i}`, c]),
   ]
 }
 
@@ -84,7 +97,12 @@ export function generate(modules, root) {
     cc.push(`}  // namespace ${name.toLowerCase()}`)
   }
   const counts = [0, ...list.map(({ args }) => args.length)]
-  cc.push(`constexpr int32_t OPERATIONS = ${list.length};`, `constexpr int32_t ARGUMENTS[] = {${counts.join(', ')}};`, '}  // namespace plan', '')
+  cc.push(
+    `constexpr int32_t OPERATIONS = ${list.length};`,
+    `constexpr int32_t ARGUMENTS[] = {${counts.join(', ')}};`,
+    '}  // namespace plan',
+    '',
+  )
   as.push(`export const OPERATIONS: i32 = ${list.length}`, '')
   write(`${root}/native/plan.gen.h`, cc.join('\n'))
   write(`${root}/assembly/plan.gen.ts`, as.join('\n'))

@@ -1,6 +1,7 @@
 /* A plan: straight-line code over the memory map, with the float64 constants it names. Built by plan/compile.ts, run by engines. */
+
+import { floatOffset, NONE, Region, regionOf, UNIT_FLOATS } from './memory.js'
 import { OPERATIONS, operationNames } from './operations.js'
-import { NONE, Region, regionOf, UNIT_FLOATS, floatOffset } from './memory.js'
 
 export interface Plan {
   /** Unique in the process: engines keep what they prepare for a plan under it. */
@@ -30,6 +31,8 @@ export function printPlan(plan: Plan): string {
   const place = (at: number) => (at === NONE ? '-' : `${regions[regionOf(at)]}+${floatOffset(at) / UNIT_FLOATS}`)
   const lines: string[] = []
   for (const { name, args } of instructions(plan))
-    lines.push(`${name} ${OPERATIONS[name].map((arg, i) => (arg.startsWith('@') ? `${arg.slice(1)}=${place(args[i]!)}` : `${arg}=${args[i]}`)).join(' ')}`)
+    lines.push(
+      `${name} ${OPERATIONS[name].map((arg, i) => (arg.startsWith('@') ? `${arg.slice(1)}=${place(args[i]!)}` : `${arg}=${args[i]}`)).join(' ')}`,
+    )
   return lines.join('\n')
 }

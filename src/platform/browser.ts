@@ -30,7 +30,10 @@ export const browser: Platform = {
   describe: () => navigator.userAgent,
   readFile: (path) => fetchBytes(path),
   async writeFile() {
-    throw new BpttError('ERR_IO', 'a page cannot write files', { at: 'path', hint: 'Use toBytes() and offer the bytes as a download, or keep them in IndexedDB.' })
+    throw new BpttError('ERR_IO', 'a page cannot write files', {
+      at: 'path',
+      hint: 'Use toBytes() and offer the bytes as a download, or keep them in IndexedDB.',
+    })
   },
 
   loadBackend(name) {
@@ -39,7 +42,9 @@ export const browser: Platform = {
   },
 
   spawn(make, onMessage, onEnd) {
-    const worker = make ? (make() as Worker) : new Worker(new URL('../backends/worker.js', import.meta.url), { type: 'module', name: 'bptt' })
+    const worker = make
+      ? (make() as Worker)
+      : new Worker(new URL('../backends/worker.js', import.meta.url), { type: 'module', name: 'bptt' })
     let ended = false
     const end = (reason: unknown) => {
       if (!ended) onEnd(reason)

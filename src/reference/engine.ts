@@ -4,7 +4,7 @@
  */
 import type { EngineDescription, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob } from '../backends/engine.js'
 import { FrameView } from '../plan/frame.js'
-import { Result, RESULT_FIELDS, Status, type OperationName } from '../plan/operations.js'
+import { type OperationName, RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { instructions, type Plan } from '../plan/plan.js'
 import { float64, fma, mulAdd, type Rounding } from './arithmetic.js'
 import { heads } from './head.js'

@@ -98,7 +98,17 @@ export function heads(rounding: Rounding) {
         else copyRow(dst, q, s, last[q]!, S)
     },
 
-    LOSS(c: Context, dzAt: number, zAt: number, targetsAt: number, weightsAt: number, rowLossAt: number, N: number, head: number, rows: number) {
+    LOSS(
+      c: Context,
+      dzAt: number,
+      zAt: number,
+      targetsAt: number,
+      weightsAt: number,
+      rowLossAt: number,
+      N: number,
+      head: number,
+      rows: number,
+    ) {
       const { B, T, active, start, tbase, from, scalars } = c.frame
       const z = c.floats(zAt)
       const dz = dzAt === NONE ? null : c.floats(dzAt)

@@ -5,7 +5,7 @@
  */
 import { BpttError } from '../errors.js'
 import type { FrameView } from '../plan/frame.js'
-import { floatOffset, Region, regionOf, REGIONS, UNIT_BYTES } from '../plan/memory.js'
+import { floatOffset, REGIONS, Region, regionOf, UNIT_BYTES } from '../plan/memory.js'
 import { Rows } from '../plan/operations.js'
 import type { Floats } from './arithmetic.js'
 
@@ -25,7 +25,11 @@ export class Memory {
   private readonly bytes: number[] = new Array(REGIONS).fill(0)
   private regions: Views[]
   /** Views made so far, by address. */
-  private readonly cache = { floats: new Map<number, Floats>(), ints: new Map<number, Int32Array>(), doubles: new Map<number, Float64Array>() }
+  private readonly cache = {
+    floats: new Map<number, Floats>(),
+    ints: new Map<number, Int32Array>(),
+    doubles: new Map<number, Float64Array>(),
+  }
 
   /** @param wide the oracle's memory. */
   constructor(private readonly wide: boolean) {

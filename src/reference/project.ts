@@ -3,7 +3,7 @@
  * GATHER_DW backward; PACK, which is nothing here: the reference reads matrices as they are. N outer and K inner size of M [N, K].
  */
 import { NONE, stride } from '../plan/memory.js'
-import { loops, type Floats, type Rounding } from './arithmetic.js'
+import { type Floats, loops, type Rounding } from './arithmetic.js'
 import type { Context } from './memory.js'
 
 export function projections(rounding: Rounding) {
@@ -23,7 +23,18 @@ export function projections(rounding: Rounding) {
   return {
     PACK() {},
 
-    PROJECT(c: Context, yAt: number, xAt: number, MAt: number, _pack: number, biasAt: number, bias2At: number, N: number, K: number, rows: number) {
+    PROJECT(
+      c: Context,
+      yAt: number,
+      xAt: number,
+      MAt: number,
+      _pack: number,
+      biasAt: number,
+      bias2At: number,
+      N: number,
+      K: number,
+      rows: number,
+    ) {
       const y = c.floats(yAt)
       const x = c.floats(xAt)
       const M = c.floats(MAt)
@@ -55,8 +66,7 @@ export function projections(rounding: Rounding) {
     BIAS_DW(c: Context, dbAt: number, dyAt: number, N: number, rows: number) {
       const db = c.floats(dbAt)
       const dy = c.floats(dyAt)
-      for (let row = c.rows(rows) - 1; row >= 0; row--)
-        for (let n = 0; n < N; n++) db[n] = round(db[n]! + dy[row * stride(N) + n]!)
+      for (let row = c.rows(rows) - 1; row >= 0; row--) for (let n = 0; n < N; n++) db[n] = round(db[n]! + dy[row * stride(N) + n]!)
     },
 
     GATHER(c: Context, yAt: number, tokensAt: number, MAt: number, _pack: number, biasAt: number, bias2At: number, N: number, K: number) {

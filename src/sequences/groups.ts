@@ -6,13 +6,22 @@ import { checkCount } from './steps.js'
 export function groupNumbers(groups: unknown, B: number, at: string): Int32Array | undefined {
   if (groups === undefined) return undefined
   const list = flatOf(groups, () => at)
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'an array with a value for each sequence', received: show(groups) })
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
+      at,
+      expected: 'an array with a value for each sequence',
+      received: show(groups),
+    })
   checkCount(list.length, B, at, 'x')
   const numbers = new Map<unknown, number>()
   return Int32Array.from({ length: B }, (_, b) => {
     const group: unknown = list[b]
     if (typeof group !== 'string' && (typeof group !== 'number' || Number.isNaN(group)))
-      throw new BpttError('ERR_INVALID_ARG', 'is not a group', { at: `${at}[${b}]`, expected: 'a string or a number', received: show(group) })
+      throw new BpttError('ERR_INVALID_ARG', 'is not a group', {
+        at: `${at}[${b}]`,
+        expected: 'a string or a number',
+        received: show(group),
+      })
     const known = numbers.get(group) ?? numbers.size
     numbers.set(group, known)
     return known

@@ -61,19 +61,23 @@ export class ClassTargets implements TargetReader {
   private wrongNumber(target: number, at: string): BpttError {
     const { size } = this.output
     const fraction = Number.isFinite(target) && !Number.isInteger(target)
-    return new BpttError(fraction ? 'ERR_INVALID_ARG' : 'ERR_OUT_OF_RANGE', fraction ? 'is not a class number' : 'is not a class of this network', {
-      at,
-      expected: `an integer from 0 to ${size - 1}`,
-      received: show(target),
-      hint:
-        target === IGNORED
-          ? 'For a target that does not count use null, or -100 in an integer array.'
-          : fraction
-            ? 'To predict numbers create the network with output: { linear: 1 }.'
-            : target === size
-              ? 'Classes are counted from 0.'
-              : undefined,
-    })
+    return new BpttError(
+      fraction ? 'ERR_INVALID_ARG' : 'ERR_OUT_OF_RANGE',
+      fraction ? 'is not a class number' : 'is not a class of this network',
+      {
+        at,
+        expected: `an integer from 0 to ${size - 1}`,
+        received: show(target),
+        hint:
+          target === IGNORED
+            ? 'For a target that does not count use null, or -100 in an integer array.'
+            : fraction
+              ? 'To predict numbers create the network with output: { linear: 1 }.'
+              : target === size
+                ? 'Classes are counted from 0.'
+                : undefined,
+      },
+    )
   }
 
   private labelNumber(target: unknown, at: Path): number {
@@ -138,7 +142,8 @@ export class NumberTargets implements TargetReader {
       for (let i = 0; i < count; i++) values[place + labelIndex(output.labels, list[i], `${at()}[${i}]`)] = 1
       return
     }
-    if (count !== width) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'number')}; the network has ${plural(width, 'output')}`, { at: at() })
+    if (count !== width)
+      throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'number')}; the network has ${plural(width, 'output')}`, { at: at() })
     for (let j = 0; j < width; j++) values[place + j] = this.number(list[j], () => `${at()}[${j}]`)
   }
 
@@ -161,7 +166,13 @@ export class NumberTargets implements TargetReader {
   private number(value: unknown, at: Path): number {
     if (typeof value === 'boolean' && this.output.head === 'sigmoid') return Number(value)
     if (typeof value !== 'number' || !Number.isFinite(Math.fround(value)))
-      throw badNumber(value, at(), this.width === 1 ? 'For a target that does not count use null.' : 'For a target that does not count use null in place of the whole row.')
+      throw badNumber(
+        value,
+        at(),
+        this.width === 1
+          ? 'For a target that does not count use null.'
+          : 'For a target that does not count use null in place of the whole row.',
+      )
     if (this.output.head === 'sigmoid' && (value < 0 || value > 1))
       throw new BpttError('ERR_OUT_OF_RANGE', 'is not a probability', {
         at: at(),

@@ -63,12 +63,16 @@ function sourcesOf(network: Network, xs: unknown, at: string): { sources: Source
   }
   const tensor = list ? undefined : denseOf(xs, () => at)
   if (!tensor)
-    throw new BpttError('ERR_INVALID_ARG', list || typeof xs === 'string' ? 'is one sequence where a list of them is expected' : 'is not a list of sequences', {
-      at,
-      expected: 'an array of sequences, or { data, shape }',
-      received: show(xs),
-      hint: list || typeof xs === 'string' ? `For a single sequence pass [${at}].` : undefined,
-    })
+    throw new BpttError(
+      'ERR_INVALID_ARG',
+      list || typeof xs === 'string' ? 'is one sequence where a list of them is expected' : 'is not a list of sequences',
+      {
+        at,
+        expected: 'an array of sequences, or { data, shape }',
+        received: show(xs),
+        hint: list || typeof xs === 'string' ? `For a single sequence pass [${at}].` : undefined,
+      },
+    )
   return tensorSources(network, tensor, at)
 }
 
@@ -77,7 +81,11 @@ function tensorSources(network: Network, { data, shape, lengths }: Dense, at: st
   const [B, T] = shape as [number, number]
   // With T = 0 no amount of data bounds B.
   if (B > LIMITS.SIZE)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'is too many sequences', { at: `${at}.shape[0]`, expected: `at most ${LIMITS.SIZE}`, received: String(B) })
+    throw new BpttError('ERR_OUT_OF_RANGE', 'is too many sequences', {
+      at: `${at}.shape[0]`,
+      expected: `at most ${LIMITS.SIZE}`,
+      received: String(B),
+    })
   let steps: number[] | undefined
   if (lengths !== undefined) {
     steps = integersOf(lengths, () => `${at}.lengths`, T)
@@ -130,7 +138,10 @@ function sourceOf(network: Network, x: unknown, at: Path, whole?: string): Sourc
     })
   checkShape(network, tensor.shape, ['T'], at())
   if (tensor.lengths !== undefined)
-    throw new BpttError('ERR_INVALID_ARG', 'belongs to a tensor of many sequences', { at: `${at()}.lengths`, hint: 'Leave it out: the length of this one is shape[0].' })
+    throw new BpttError('ERR_INVALID_ARG', 'belongs to a tensor of many sequences', {
+      at: `${at()}.lengths`,
+      hint: 'Leave it out: the length of this one is shape[0].',
+    })
   return { steps: tensor.shape[0]!, data: tensor.data, start: 0, nested: false }
 }
 
@@ -151,14 +162,24 @@ function flatError(R: number, count: number, at: string, whole: string | undefin
   })
 }
 
-function gather(network: Network, sources: readonly Source[], padded: number | undefined, place: (b: number) => string, options: SequenceOptions): Sequences {
+function gather(
+  network: Network,
+  sources: readonly Source[],
+  padded: number | undefined,
+  place: (b: number) => string,
+  options: SequenceOptions,
+): Sequences {
   const { maxLength = Number.POSITIVE_INFINITY, keep = 'end', at = 'x' } = options
   const { size, tokens } = network.input
   const R = tokens ? 1 : size
   const B = sources.length
   const total = sources.reduce((sum, { steps }) => sum + steps, 0)
   if (total > LIMITS.COUNT)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many steps', { at, expected: `at most ${LIMITS.COUNT} in all sequences together`, received: String(total) })
+    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many steps', {
+      at,
+      expected: `at most ${LIMITS.COUNT} in all sequences together`,
+      received: String(total),
+    })
   const given = Int32Array.from(sources, ({ steps }) => steps)
   const lengths = given.map((steps) => Math.min(steps, maxLength))
   const truncated = lengths.reduce((n, length, b) => n + (length < given[b]! ? 1 : 0), 0)
@@ -168,7 +189,17 @@ function gather(network: Network, sources: readonly Source[], padded: number | u
   const N = offsets[B]!
 
   const rows: Int32Array | Float32Array = allocate<Int32Array | Float32Array>(tokens ? Int32Array : Float32Array, N * R, () => at)
-  const all: Omit<Sequences, 'empty'> = { count: B, rows, offsets, lengths, given: cut ? given : lengths, padded, steps: undefined, cut, truncated }
+  const all: Omit<Sequences, 'empty'> = {
+    count: B,
+    rows,
+    offsets,
+    lengths,
+    given: cut ? given : lengths,
+    padded,
+    steps: undefined,
+    cut,
+    truncated,
+  }
   let used = options.mask === undefined ? undefined : readMask(all, options.mask, at)
   for (let b = 0; b < B; b++) {
     const source = sources[b]!
@@ -193,7 +224,15 @@ function gather(network: Network, sources: readonly Source[], padded: number | u
 }
 
 /** Steps [skip, skip + n) of a sequence, to rows[to …). */
-function copySource({ data, start, nested }: Source, R: number, skip: number, rows: Int32Array | Float32Array, to: number, n: number, at: Path) {
+function copySource(
+  { data, start, nested }: Source,
+  R: number,
+  skip: number,
+  rows: Int32Array | Float32Array,
+  to: number,
+  n: number,
+  at: Path,
+) {
   if (!nested) {
     copyNumbers(rows, to, data, start + skip * R, n * R, at)
     return
@@ -202,7 +241,11 @@ function copySource({ data, start, nested }: Source, R: number, skip: number, ro
     const path = () => `${at()}[${skip + i}]`
     const step = flatOf(data[skip + i], path)
     if (!step)
-      throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: path(), expected: `an array of ${R} numbers`, received: show(data[skip + i]) })
+      throw new BpttError('ERR_INVALID_ARG', 'is not a step', {
+        at: path(),
+        expected: `an array of ${R} numbers`,
+        received: show(data[skip + i]),
+      })
     const count = countOf(step, path)
     if (count !== R) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'feature')}; the network takes ${R}`, { at: path() })
     copyNumbers(rows, to + i * R, step, 0, R, path)
@@ -214,13 +257,25 @@ function valueOf({ data, start, nested }: Source, R: number, step: number, featu
 }
 
 function badValue({ input: { size, tokens, characters }, missing }: Network, value: unknown, at: string): BpttError {
-  const advice = missing === 'mask' ? 'A missing reading is NaN.' : "For missing readings use NaN and create the network with missing: 'mask'."
+  const advice =
+    missing === 'mask' ? 'A missing reading is NaN.' : "For missing readings use NaN and create the network with missing: 'mask'."
   if (!tokens || (typeof value === 'number' && !Number.isFinite(value))) return badNumber(value, at, advice)
   const expected = `an integer from 0 to ${size - 1}`
   if (typeof value === 'string')
-    return new BpttError('ERR_INVALID_ARG', 'is not a token', { at, expected, received: show(value), hint: characters ? 'Pass the characters of a sequence as one string.' : undefined })
-  if (Number.isInteger(value)) return new BpttError('ERR_OUT_OF_RANGE', 'is not a token of this network', { at, expected, received: show(value) })
-  return new BpttError('ERR_INVALID_ARG', 'is not a token', { at, expected, received: show(value), hint: typeof value === 'number' ? 'For real numbers create the network with input: 1.' : undefined })
+    return new BpttError('ERR_INVALID_ARG', 'is not a token', {
+      at,
+      expected,
+      received: show(value),
+      hint: characters ? 'Pass the characters of a sequence as one string.' : undefined,
+    })
+  if (Number.isInteger(value))
+    return new BpttError('ERR_OUT_OF_RANGE', 'is not a token of this network', { at, expected, received: show(value) })
+  return new BpttError('ERR_INVALID_ARG', 'is not a token', {
+    at,
+    expected,
+    received: show(value),
+    hint: typeof value === 'number' ? 'For real numbers create the network with input: 1.' : undefined,
+  })
 }
 
 /** [N] 1 where a step is used. */
@@ -234,7 +289,11 @@ function readMask(sequences: Omit<Sequences, 'empty'>, mask: unknown, x: string)
     for (let row = offsets[b]!, step = skip; row < offsets[b + 1]!; row++, step++) {
       const use = steps[step]
       if (use !== true && use !== false && use !== 1 && use !== 0)
-        throw new BpttError('ERR_INVALID_ARG', 'is neither true nor false', { at: `mask[${b}][${step}]`, expected: 'true (use the step) or false', received: show(use) })
+        throw new BpttError('ERR_INVALID_ARG', 'is neither true nor false', {
+          at: `mask[${b}][${step}]`,
+          expected: 'true (use the step) or false',
+          received: show(use),
+        })
       used[row] = Number(use)
     }
   }
@@ -245,7 +304,11 @@ function readMask(sequences: Omit<Sequences, 'empty'>, mask: unknown, x: string)
 function compact(all: Omit<Sequences, 'empty'>, used: Uint8Array, R: number, at: string): Sequences {
   const { count, rows, offsets } = all
   const left = new Int32Array(count + 1)
-  const steps = allocate(Int32Array, used.reduce((n, use) => n + use, 0), () => at)
+  const steps = allocate(
+    Int32Array,
+    used.reduce((n, use) => n + use, 0),
+    () => at,
+  )
   let next = 0
   for (let b = 0; b < count; b++) {
     for (let row = offsets[b]!; row < offsets[b + 1]!; row++)

@@ -37,7 +37,8 @@ const CONSTRUCTORS: Record<string, ViewConstructor | undefined> = Object.assign(
 
 // Taken once, at load, so that nothing done to the prototypes later changes what they answer.
 const prototype = Object.getPrototypeOf(Uint8Array.prototype) as object
-const slot = <A>(key: PropertyKey) => Function.prototype.call.bind(Object.getOwnPropertyDescriptor(prototype, key)!.get!) as (view: unknown) => A
+const slot = <A>(key: PropertyKey) =>
+  Function.prototype.call.bind(Object.getOwnPropertyDescriptor(prototype, key)!.get!) as (view: unknown) => A
 const kindOf = slot<string | undefined>(Symbol.toStringTag)
 const lengthOf = slot<number>('length')
 const bufferOf = slot<ArrayBufferLike>('buffer')
@@ -72,7 +73,11 @@ function checkAttached(view: unknown, at: Path) {
 }
 
 const detached = (at: Path, cause?: unknown) =>
-  new BpttError('ERR_DETACHED', 'has no memory any more: its buffer was transferred', { at: at(), hint: 'Pass a copy, or transfer it after the call.', cause })
+  new BpttError('ERR_DETACHED', 'has no memory any more: its buffer was transferred', {
+    at: at(),
+    hint: 'Pass a copy, or transfer it after the call.',
+    cause,
+  })
 
 /** Array.isArray that a revoked Proxy cannot make throw. */
 function isArray(value: unknown): value is readonly unknown[] {
@@ -112,14 +117,22 @@ export function denseOf(value: unknown, at: Path): Dense | undefined {
   const { data, shape: dimensions, lengths } = value as { data: unknown; shape: unknown; lengths?: unknown }
   const flat = flatOf(data, () => `${at()}.data`)
   if (!flat)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a list of numbers', { at: `${at()}.data`, expected: 'a typed array or an array', received: show(data) })
+    throw new BpttError('ERR_INVALID_ARG', 'is not a list of numbers', {
+      at: `${at()}.data`,
+      expected: 'a typed array or an array',
+      received: show(data),
+    })
   const shape = integersOf(dimensions, () => `${at()}.shape`)
   const size = shape.reduce((a, b) => a * b, 1)
   const count = countOf(flat, () => `${at()}.data`)
   if (count !== size)
-    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'value')}; shape ${shapeText(shape)} needs ${size}${shape.length > 1 ? ` = ${shape.join(' × ')}` : ''}`, {
-      at: `${at()}.data`,
-    })
+    throw new BpttError(
+      'ERR_SHAPE_MISMATCH',
+      `has ${plural(count, 'value')}; shape ${shapeText(shape)} needs ${size}${shape.length > 1 ? ` = ${shape.join(' × ')}` : ''}`,
+      {
+        at: `${at()}.data`,
+      },
+    )
   return { data: flat, shape, lengths }
 }
 
@@ -197,10 +210,18 @@ export function allocate<A extends Float32Array | Int32Array>(constructor: new (
 export function badNumber(value: unknown, at: string, advice?: string): BpttError {
   if (typeof value !== 'number') {
     const hint =
-      value === null || value === undefined ? advice : typeof value === 'string' || typeof value === 'bigint' ? 'Convert it with Number(…) first.' : undefined
+      value === null || value === undefined
+        ? advice
+        : typeof value === 'string' || typeof value === 'bigint'
+          ? 'Convert it with Number(…) first.'
+          : undefined
     return new BpttError('ERR_INVALID_ARG', 'is not a number', { at, expected: 'a finite number', received: show(value), hint })
   }
   if (Number.isFinite(value))
-    return new BpttError('ERR_NONFINITE', 'is too large for a float32', { at, received: show(value), hint: 'Scale the data first: networks learn best from numbers around 0 and of size 1.' })
+    return new BpttError('ERR_NONFINITE', 'is too large for a float32', {
+      at,
+      received: show(value),
+      hint: 'Scale the data first: networks learn best from numbers around 0 and of size 1.',
+    })
   return new BpttError('ERR_NONFINITE', `is ${value}`, { at, expected: 'a finite number', hint: Number.isNaN(value) ? advice : undefined })
 }

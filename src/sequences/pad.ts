@@ -32,7 +32,12 @@ interface Source {
  */
 export function padSequences(xs: ArrayLike<Sequence>, options: PadOptions = {}): Tensor {
   const list = flatOf(xs, () => 'xs')
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list of sequences', { at: 'xs', expected: 'an array of sequences', received: show(xs) })
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a list of sequences', {
+      at: 'xs',
+      expected: 'an array of sequences',
+      received: show(xs),
+    })
   const B = countOf(list, () => 'xs')
   const sources = Array.from({ length: B }, (_, b) => sourceOf(list[b], `xs[${b}]`))
   const { maxlen = sources.reduce((most, { steps }) => Math.max(most, steps), 0), padding, truncating, value } = readOptions(options)
@@ -43,7 +48,9 @@ export function padSequences(xs: ArrayLike<Sequence>, options: PadOptions = {}):
   for (const [b, source] of sources.entries()) {
     if (source.steps === 0) continue
     if (source.features !== features)
-      throw new BpttError('ERR_SHAPE_MISMATCH', `has steps of ${stepText(source.features)}; those before have ${stepText(features)}`, { at: `xs[${b}]` })
+      throw new BpttError('ERR_SHAPE_MISMATCH', `has steps of ${stepText(source.features)}; those before have ${stepText(features)}`, {
+        at: `xs[${b}]`,
+      })
     const n = Math.min(source.steps, maxlen)
     const from = truncating === 'pre' ? source.steps - n : 0
     const to = (b * maxlen + (padding === 'pre' ? maxlen - n : 0)) * R
@@ -62,10 +69,15 @@ function sourceOf(x: unknown, at: string): Source {
     return { data, steps, features: first && countOf(first, () => `${at}[0]`), nested: first !== undefined }
   }
   const tensor = denseOf(x, () => at)
-  if (!tensor) throw new BpttError('ERR_INVALID_ARG', 'is not a sequence', { at, expected: 'an array, or { data, shape }', received: show(x) })
+  if (!tensor)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a sequence', { at, expected: 'an array, or { data, shape }', received: show(x) })
   const { shape } = tensor
   if (shape.length !== 1 && shape.length !== 2)
-    throw new BpttError('ERR_SHAPE_MISMATCH', 'is not the shape of one sequence', { at: `${at}.shape`, expected: '[T] or [T, r]', received: shapeText(shape) })
+    throw new BpttError('ERR_SHAPE_MISMATCH', 'is not the shape of one sequence', {
+      at: `${at}.shape`,
+      expected: '[T] or [T, r]',
+      received: shapeText(shape),
+    })
   return { data: tensor.data, steps: shape[0]!, features: shape[1], nested: false }
 }
 
@@ -77,7 +89,10 @@ function copySteps({ data, nested }: Source, R: number, from: number, target: Fl
       const step = flatOf(data[from + i], path)
       const count = step && countOf(step, path)
       if (!step || count !== R)
-        throw new BpttError('ERR_SHAPE_MISMATCH', `is not a step of ${R} features`, { at: path(), received: step ? plural(count!, 'feature') : show(data[from + i]) })
+        throw new BpttError('ERR_SHAPE_MISMATCH', `is not a step of ${R} features`, {
+          at: path(),
+          received: step ? plural(count!, 'feature') : show(data[from + i]),
+        })
       copyNumbers(target, to + i * R, step, 0, R, path)
     }
   const end = to + n * R
@@ -92,15 +107,33 @@ function copySteps({ data, nested }: Source, R: number, from: number, target: Fl
 
 function readOptions(options: PadOptions) {
   if (typeof options !== 'object' || options === null)
-    throw new BpttError('ERR_INVALID_ARG', 'are not options', { at: 'options', expected: '{ maxlen, padding, truncating, value }', received: show(options) })
+    throw new BpttError('ERR_INVALID_ARG', 'are not options', {
+      at: 'options',
+      expected: '{ maxlen, padding, truncating, value }',
+      received: show(options),
+    })
   const { maxlen, padding = 'pre', truncating = 'pre', value = 0, ...others } = options
   for (const key of Object.keys(others))
-    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not an option of padSequences', { at: `options.${key}`, expected: 'maxlen, padding, truncating or value' })
+    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not an option of padSequences', {
+      at: `options.${key}`,
+      expected: 'maxlen, padding, truncating or value',
+    })
   if (maxlen !== undefined && !(typeof maxlen === 'number' && Number.isSafeInteger(maxlen) && maxlen >= 0))
-    throw new BpttError(typeof maxlen === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG', 'is not a length', { at: 'options.maxlen', expected: 'an integer of at least 0', received: show(maxlen) })
-  for (const [name, side] of [['padding', padding], ['truncating', truncating]] as const)
+    throw new BpttError(typeof maxlen === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG', 'is not a length', {
+      at: 'options.maxlen',
+      expected: 'an integer of at least 0',
+      received: show(maxlen),
+    })
+  for (const [name, side] of [
+    ['padding', padding],
+    ['truncating', truncating],
+  ] as const)
     if (side !== 'pre' && side !== 'post')
-      throw new BpttError('ERR_INVALID_ARG', 'is not an end of a sequence', { at: `options.${name}`, expected: "'pre' or 'post'", received: show(side) })
+      throw new BpttError('ERR_INVALID_ARG', 'is not an end of a sequence', {
+        at: `options.${name}`,
+        expected: "'pre' or 'post'",
+        received: show(side),
+      })
   if (typeof value !== 'number') throw badNumber(value, 'options.value')
   return { maxlen, padding, truncating, value }
 }

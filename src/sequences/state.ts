@@ -32,8 +32,16 @@ export function readInitialState(
   const layers = (value as { layers?: unknown } | null)?.layers
   const list = flatOf(layers, () => `${at}.layers`)
   if (!list)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a state', { at, expected: '{ layers: [{ s }, …] }, or an array [B][s]', received: show(value) })
-  checkLayers(countOf(list, () => `${at}.layers`), network, `${at}.layers`)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a state', {
+      at,
+      expected: '{ layers: [{ s }, …] }, or an array [B][s]',
+      received: show(value),
+    })
+  checkLayers(
+    countOf(list, () => `${at}.layers`),
+    network,
+    `${at}.layers`,
+  )
   return network.state.map((S, k) => {
     const s: unknown = (list[k] as { s?: unknown } | null | undefined)?.s
     return denseNumbers(s, [B, S], `${at}.layers[${k}].s`)
@@ -44,12 +52,20 @@ export function readInitialState(
 function nestedRows(rows: ArrayLike<unknown>, B: number, S: number, at: string): Float32Array {
   const list = rows as readonly unknown[]
   const count = countOf(list, () => at)
-  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'row')}; there ${B === 1 ? 'is' : 'are'} ${plural(B, 'sequence')}`, { at })
+  if (count !== B)
+    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'row')}; there ${B === 1 ? 'is' : 'are'} ${plural(B, 'sequence')}`, {
+      at,
+    })
   const target = allocate(Float32Array, B * S, () => at)
   for (let b = 0; b < B; b++) {
     const path = () => `${at}[${b}]`
     const row = flatOf(list[b], path)
-    if (!row) throw new BpttError('ERR_INVALID_ARG', 'is not the state of a sequence', { at: path(), expected: `an array of ${S} numbers`, received: show(list[b]) })
+    if (!row)
+      throw new BpttError('ERR_INVALID_ARG', 'is not the state of a sequence', {
+        at: path(),
+        expected: `an array of ${S} numbers`,
+        received: show(list[b]),
+      })
     const units = countOf(row, path)
     if (units !== S) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(units, 'number')}; the state has ${S}`, { at: path() })
     copyNumbers(target, b * S, row, 0, S, path)
@@ -80,21 +96,40 @@ export function readUpstream(network: Network, value: unknown, B: number, T: num
 
 function upstreamStates(states: unknown, sizes: readonly number[], network: Network, B: number, T: number, at: string): Float32Array[] {
   const list = flatOf(states, () => at)
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list of tensors', { at, expected: 'an array with { data, shape } for each layer', received: show(states) })
-  checkLayers(countOf(list, () => at), network, at)
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a list of tensors', {
+      at,
+      expected: 'an array with { data, shape } for each layer',
+      received: show(states),
+    })
+  checkLayers(
+    countOf(list, () => at),
+    network,
+    at,
+  )
   return sizes.map((S, k) => denseNumbers(list[k], [B, T, S], `${at}[${k}]`))
 }
 
 function checkLayers(count: number, { state }: Network, at: string) {
-  if (count !== state.length) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'layer')}; the network has ${plural(state.length, 'layer')}`, { at })
+  if (count !== state.length)
+    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'layer')}; the network has ${plural(state.length, 'layer')}`, { at })
 }
 
 /** The numbers of a { data, shape } of exactly this shape, all finite. */
 function denseNumbers(value: unknown, shape: readonly number[], at: string): Float32Array {
   const tensor = denseOf(value, () => at)
-  if (!tensor) throw new BpttError('ERR_INVALID_ARG', 'is not a tensor', { at, expected: `{ data, shape: ${shapeText(shape)} }`, received: show(value) })
+  if (!tensor)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a tensor', {
+      at,
+      expected: `{ data, shape: ${shapeText(shape)} }`,
+      received: show(value),
+    })
   if (!sameShape(tensor, shape))
-    throw new BpttError('ERR_SHAPE_MISMATCH', 'has another shape than the network and the data', { at: `${at}.shape`, expected: shapeText(shape), received: shapeText(tensor.shape) })
+    throw new BpttError('ERR_SHAPE_MISMATCH', 'has another shape than the network and the data', {
+      at: `${at}.shape`,
+      expected: shapeText(shape),
+      received: shapeText(tensor.shape),
+    })
   const size = shape.reduce((a, b) => a * b, 1)
   const target = allocate(Float32Array, size, () => at)
   copyNumbers(target, 0, tensor.data, 0, size, () => `${at}.data`)
@@ -103,4 +138,5 @@ function denseNumbers(value: unknown, shape: readonly number[], at: string): Flo
   return target
 }
 
-const sameShape = (tensor: Dense, shape: readonly number[]) => tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size)
+const sameShape = (tensor: Dense, shape: readonly number[]) =>
+  tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size)

@@ -11,20 +11,36 @@ type Steps = Pick<Sequences, 'given' | 'padded'>
 /** A list with one entry for each sequence. */
 export function sequenceList(value: unknown, at: string, B: number, x: string): Flat {
   const list = flatOf(value, () => at)
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each sequence', { at, expected: 'an array', received: show(value) })
-  checkCount(countOf(list, () => at), B, at, x)
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each sequence', {
+      at,
+      expected: 'an array',
+      received: show(value),
+    })
+  checkCount(
+    countOf(list, () => at),
+    B,
+    at,
+    x,
+  )
   return list
 }
 
 export function checkCount(count: number, B: number, at: string, x: string) {
-  if (count !== B) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'entry', 'entries')}; ${x} has ${plural(B, 'sequence')}`, { at })
+  if (count !== B)
+    throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'entry', 'entries')}; ${x} has ${plural(B, 'sequence')}`, { at })
 }
 
 /** Entry b of such a list: itself a list, with one entry for each of the user's steps. */
 export function stepList(value: unknown, name: string, b: number, sequences: Steps, x: string): Flat {
   const at = () => `${name}[${b}]`
   const list = flatOf(value, at)
-  if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each step', { at: at(), expected: 'an array', received: show(value) })
+  if (!list)
+    throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each step', {
+      at: at(),
+      expected: 'an array',
+      received: show(value),
+    })
   checkSteps(countOf(list, at), (n) => plural(n, 'entry', 'entries'), at(), b, sequences, x)
   return list
 }

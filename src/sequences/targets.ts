@@ -6,7 +6,20 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Sequences, TargetOptions, Targets } from './data.js'
 import { ClassTargets, NumberTargets, type TargetReader } from './heads.js'
-import { allocate, badNumber, countOf, type Dense, denseOf, flatOf, integersOf, isView, type Path, plural, shapeText, type View } from './numbers.js'
+import {
+  allocate,
+  badNumber,
+  countOf,
+  type Dense,
+  denseOf,
+  flatOf,
+  integersOf,
+  isView,
+  type Path,
+  plural,
+  shapeText,
+  type View,
+} from './numbers.js'
 import { checkCount, checkSteps, eachRun, sequenceList, stepList } from './steps.js'
 import { tokensOf } from './text.js'
 
@@ -48,7 +61,11 @@ function readAll({ output }: Network, sequences: Sequences, y: unknown, reader: 
     const steps = spelled ? tokensOf(output.labels!, entry, path) : flatOf(entry, path)
     if (!steps) {
       const expected = output.characters ? 'a string, or an array with a target for each step' : 'an array with a target for each step'
-      throw new BpttError('ERR_INVALID_ARG', "is not a list of targets, which readout: 'all' needs", { at: path(), expected, received: show(entry) })
+      throw new BpttError('ERR_INVALID_ARG', "is not a list of targets, which readout: 'all' needs", {
+        at: path(),
+        expected,
+        received: show(entry),
+      })
     }
     checkSteps(countOf(steps, path), (n) => plural(n, 'target'), path(), b, sequences, X)
     eachRun(sequences, b, (row, step, n) => {
@@ -89,7 +106,8 @@ function checkLengths({ count, given }: Sequences, lengths: unknown, T: number, 
   const list = integersOf(lengths, () => `${at}.lengths`, T)
   checkCount(list.length, count, `${at}.lengths`, X)
   for (const [b, length] of list.entries())
-    if (length !== given[b]) throw new BpttError('ERR_SHAPE_MISMATCH', `is ${length}; ${X}[${b}] has ${plural(given[b]!, 'step')}`, { at: `${at}.lengths[${b}]` })
+    if (length !== given[b])
+      throw new BpttError('ERR_SHAPE_MISMATCH', `is ${length}; ${X}[${b}] has ${plural(given[b]!, 'step')}`, { at: `${at}.lengths[${b}]` })
 }
 
 /** A tensor's numbers as a view: whole numbers in a plain array are an integer array. */
@@ -116,12 +134,20 @@ function weigh(network: Network, sequences: Sequences, reader: TargetReader, { s
   }
   if (stepWeights !== undefined) {
     if (last)
-      throw new BpttError('ERR_INVALID_ARG', "needs a network with readout: 'all'", { at: 'stepWeights', hint: 'With one output a sequence use sampleWeights.' })
+      throw new BpttError('ERR_INVALID_ARG', "needs a network with readout: 'all'", {
+        at: 'stepWeights',
+        hint: 'With one output a sequence use sampleWeights.',
+      })
     const list = sequenceList(stepWeights, 'stepWeights', B, X)
     for (let b = 0; b < B; b++) {
       const steps = stepList(list[b], 'stepWeights', b, sequences, X)
       eachRun(sequences, b, (row, step, n) => {
-        for (let i = 0; i < n; i++) scale(reader, row + i, readWeight(steps[step + i], () => `stepWeights[${b}][${step + i}]`))
+        for (let i = 0; i < n; i++)
+          scale(
+            reader,
+            row + i,
+            readWeight(steps[step + i], () => `stepWeights[${b}][${step + i}]`),
+          )
       })
     }
   }
@@ -138,7 +164,8 @@ function scale({ weights, width }: TargetReader, row: number, factor: number) {
 
 function readWeight(value: unknown, at: Path): number {
   if (typeof value !== 'number' || !Number.isFinite(Math.fround(value))) throw badNumber(value, at())
-  if (value < 0) throw new BpttError('ERR_OUT_OF_RANGE', 'is negative', { at: at(), expected: 'a weight of at least 0', received: show(value) })
+  if (value < 0)
+    throw new BpttError('ERR_OUT_OF_RANGE', 'is negative', { at: at(), expected: 'a weight of at least 0', received: show(value) })
   return value
 }
 

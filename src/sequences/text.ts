@@ -47,7 +47,12 @@ export function vocabularyOf(characters: readonly string[]): Vocabulary {
     },
     decode(ids: Num): string {
       const list = flatOf(ids, () => 'ids')
-      if (!list) throw new BpttError('ERR_INVALID_ARG', 'is not a list of tokens', { at: 'ids', expected: 'an array or a typed array', received: show(ids) })
+      if (!list)
+        throw new BpttError('ERR_INVALID_ARG', 'is not a list of tokens', {
+          at: 'ids',
+          expected: 'an array or a typed array',
+          received: show(ids),
+        })
       const count = countOf(list, () => 'ids')
       const parts: string[] = []
       for (let i = 0; i < count; i++) {

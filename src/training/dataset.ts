@@ -9,8 +9,8 @@ import type { DataPlaces } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { Batcher } from '../sequences/batch.js'
 import type { Sequences, Targets } from '../sequences/data.js'
-import { readSequences } from '../sequences/input.js'
 import { groupNumbers } from '../sequences/groups.js'
+import { readSequences } from '../sequences/input.js'
 import { readTargets } from '../sequences/targets.js'
 import type { Data, Input, Output, Readout } from '../types.js'
 import type { TrainSettings } from './settings.js'
@@ -31,11 +31,19 @@ export interface DataSet extends Examples {
 }
 
 /** Sequences and targets of `data`, checked. */
-export function readExamples(core: Core, data: unknown, at: string, options: Partial<TrainSettings> = {}): Examples & { groups: Int32Array | undefined } {
+export function readExamples(
+  core: Core,
+  data: unknown,
+  at: string,
+  options: Partial<TrainSettings> = {},
+): Examples & { groups: Int32Array | undefined } {
   const { x, y, mask, sampleWeights, stepWeights, groups, ...others } = dataFields(data, at)
   const path = (name: string) => (at ? `${at}.${name}` : name)
   for (const name of Object.keys(others))
-    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at: path(name), expected: 'x, y, mask, sampleWeights, stepWeights or groups' })
+    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', {
+      at: path(name),
+      expected: 'x, y, mask, sampleWeights, stepWeights or groups',
+    })
   const sequences = readSequences(core.network, x, {
     mask,
     maxLength: options.maxLength,
@@ -49,7 +57,11 @@ export function readExamples(core: Core, data: unknown, at: string, options: Par
 /** Own properties of a data object, each read once. */
 function dataFields(data: unknown, at: string): Record<string, unknown> {
   if (typeof data !== 'object' || data === null)
-    throw new BpttError('ERR_INVALID_ARG', 'there is no data', { at: at || 'data', expected: '{ x, y }', received: data === null ? 'null' : typeof data })
+    throw new BpttError('ERR_INVALID_ARG', 'there is no data', {
+      at: at || 'data',
+      expected: '{ x, y }',
+      received: data === null ? 'null' : typeof data,
+    })
   return Object.fromEntries(Object.keys(data).map((key) => [key, (data as Record<string, unknown>)[key]]))
 }
 
@@ -63,7 +75,8 @@ export function readDataSet(core: Core, data: unknown, settings: TrainSettings):
     const parts = split(core.network, sequences.count, targets, { ...wanted, seed: settings.seed, groups })
     train = parts.train
     validation = pick(core, sequences, targets, parts.validation) as Examples
-  } else if (wanted) validation = readExamples(core, wanted.data, 'options.validation', { maxLength: settings.maxLength, keep: settings.keep })
+  } else if (wanted)
+    validation = readExamples(core, wanted.data, 'options.validation', { maxLength: settings.maxLength, keep: settings.keep })
   const own = train === all ? { sequences, targets } : (pick(core, sequences, targets, train) as Examples)
   if (core.network.output.head === 'linear') core.trainMean = targetMean(core.network, own.targets)
   return {
@@ -77,7 +90,10 @@ export function readDataSet(core: Core, data: unknown, settings: TrainSettings):
 }
 
 /** Places the data at the start of DATA; other calls keep behind it until `release`. */
-export function makeResident(core: Core, { sequences, targets }: Examples): { data: DataPlaces; writes: Write[]; bytes: number; release(): void } {
+export function makeResident(
+  core: Core,
+  { sequences, targets }: Examples,
+): { data: DataPlaces; writes: Write[]; bytes: number; release(): void } {
   const rows = sequences.offsets[sequences.count]!
   const placed = placeData(core, { B: sequences.count, R: rows }, sequences, targets)
   core.residentUnits = placed.bytes / UNIT_BYTES

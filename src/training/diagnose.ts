@@ -9,9 +9,16 @@ import type { Item } from './items.js'
 
 type Place = { sequence: number; step: number; layer?: number }
 
-export async function nonfinite(core: Core, examples: Examples, { epoch, batch, ids }: Pick<Item, 'epoch' | 'batch' | 'ids'>, what: 'loss' | 'gradient') {
+export async function nonfinite(
+  core: Core,
+  examples: Examples,
+  { epoch, batch, ids }: Pick<Item, 'epoch' | 'batch' | 'ids'>,
+  what: 'loss' | 'gradient',
+) {
   const place = await find(core, examples, ids, what)
-  const where = place ? `, first in sequence ${place.sequence}, step ${place.step}${place.layer === undefined ? '' : `, layer ${place.layer}`}` : ''
+  const where = place
+    ? `, first in sequence ${place.sequence}, step ${place.step}${place.layer === undefined ? '' : `, layer ${place.layer}`}`
+    : ''
   return new BpttError('ERR_NONFINITE', `the ${what} is not finite${where}; the weights are those before this update`, {
     at: epoch > 0 ? `epoch ${epoch}, batch ${batch}` : 'step',
     hint:
@@ -35,7 +42,11 @@ async function find(core: Core, { sequences, targets }: Examples, ids: Int32Arra
     const b = Math.floor(at / logits.shape[1]!)
     return { sequence: ids[b]!, step: part.sequences.lengths[b]! - 1 }
   }
-  const { stateGradientNorms } = await gradients(core, part.sequences, part.targets!, { initial: undefined, reduction: 'mean', bptt: undefined })
+  const { stateGradientNorms } = await gradients(core, part.sequences, part.targets!, {
+    initial: undefined,
+    reduction: 'mean',
+    bptt: undefined,
+  })
   for (const [layer, { data, shape }] of [...stateGradientNorms.entries()].reverse()) {
     // The gradient runs backwards: the last step that is not finite is where it began.
     const at = data.findLastIndex((x) => !Number.isFinite(x))

@@ -9,7 +9,7 @@ import { evaluate } from '../inference/evaluate.js'
 import type { Core } from '../model/core.js'
 import { type Compiled, compile } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
-import { Result, RESULT_FIELDS, Status } from '../plan/operations.js'
+import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { concatFrames, setScalars } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
 import { batchersOf, type DataSet, makeResident } from './dataset.js'
@@ -35,7 +35,10 @@ interface JobPlan {
 }
 
 /** How a run ends before its last epoch. */
-export type Ending = { readonly kind: 'stop' } | { readonly kind: 'abort'; readonly reason: unknown } | { readonly kind: 'error'; readonly error: unknown }
+export type Ending =
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'abort'; readonly reason: unknown }
+  | { readonly kind: 'error'; readonly error: unknown }
 
 export class Training {
   private readonly batchers
@@ -93,7 +96,10 @@ export class Training {
     const shared = { pack: true, ...(carry && { carry }) }
     this.plans = {
       update: compile(layout, { ...shared, loss: true, gradients: 'fresh', update: this.optimizer.update }, capacity, this.resident.data),
-      lead: this.batchers.lead && carry && compile(layout, shared, { ...capacity, R: this.mostRows(slots, this.batchers.lead) }, this.resident.data),
+      lead:
+        this.batchers.lead &&
+        carry &&
+        compile(layout, shared, { ...capacity, R: this.mostRows(slots, this.batchers.lead) }, this.resident.data),
     }
   }
 
@@ -226,7 +232,10 @@ export class Training {
         if (item.updates) this.inStep = false
         if (item.endsEpoch && !(this.pausesAtEpochs && i === job.length - 1)) this.endEpoch(item.epoch)
       } else if (status === Status.NONFINITE_LOSS || status === Status.NONFINITE_GRADIENT) {
-        this.ending ??= { kind: 'error', error: await nonfinite(this.core, this.data, item, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient') }
+        this.ending ??= {
+          kind: 'error',
+          error: await nonfinite(this.core, this.data, item, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient'),
+        }
         return
       } else break
     }
@@ -237,7 +246,8 @@ export class Training {
     }
     const last = job.at(-1)!
     if (last.endsEpoch && this.pausesAtEpochs && !this.ending) await this.decide(last.epoch)
-    if (readsWeights) this.tell(this.recorder.history.at(-1)?.epoch === last.epoch ? this.recorder.history.at(-1)! : this.recorder.now(last.epoch))
+    if (readsWeights)
+      this.tell(this.recorder.history.at(-1)?.epoch === last.epoch ? this.recorder.history.at(-1)! : this.recorder.now(last.epoch))
   }
 
   private endEpoch(epoch: number, validation?: Progress['validation'], took = 0): Progress {
@@ -278,7 +288,13 @@ export class Training {
   /** Leaves the weights of the last whole update (or the best ones) in the model. */
   private async settle(): Promise<void> {
     if (!this.inStep) {
-      const read = { compiled: this.plans.update, frames: new Int32Array(0), count: 0, reads: [this.core.readWeights()], dataBytes: this.resident.bytes }
+      const read = {
+        compiled: this.plans.update,
+        frames: new Int32Array(0),
+        count: 0,
+        reads: [this.core.readWeights()],
+        dataBytes: this.resident.bytes,
+      }
       const { reads } = await this.core.inTurn(() => this.core.run(read, 'updates'))
       this.core.weightsRead(reads[0] as Float32Array)
     }
@@ -289,5 +305,9 @@ export class Training {
 
 function checkRate(lr: number, step: number): void {
   if (typeof lr === 'number' && lr >= 0 && lr < Infinity) return
-  throw new BpttError('ERR_OUT_OF_RANGE', `gave no learning rate for update ${step}`, { at: 'options.schedule', expected: 'a number of at least 0', received: String(lr) })
+  throw new BpttError('ERR_OUT_OF_RANGE', `gave no learning rate for update ${step}`, {
+    at: 'options.schedule',
+    expected: 'a number of at least 0',
+    received: String(lr),
+  })
 }

@@ -36,7 +36,14 @@ export class OptimizerState {
       this.fresh.push({ at, data: new Float32Array(core.layout.table.units * UNIT_FLOATS).fill(start) })
       return at
     }
-    this.update = { optimizer: KIND[optimizer.kind], flags: updateFlags(settings), m: block(starts.m), v: block(starts.v), a: block(starts.a), maxNorm: clipNorm }
+    this.update = {
+      optimizer: KIND[optimizer.kind],
+      flags: updateFlags(settings),
+      m: block(starts.m),
+      v: block(starts.v),
+      a: block(starts.a),
+      maxNorm: clipNorm,
+    }
     this.release = releaseOf(core, this.taken)
     dropped.register(this, this.release, this)
   }

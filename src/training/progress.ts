@@ -1,7 +1,7 @@
 /* What a run reports: sums of the frames of an epoch, and the Progress records made of them. */
 import { type Baseline, metricsOf, Tally } from '../inference/metrics.js'
 import type { Network } from '../network/network.js'
-import { Result, RESULT_FIELDS } from '../plan/operations.js'
+import { RESULT_FIELDS, Result } from '../plan/operations.js'
 import type { Progress, Scores } from '../types.js'
 import type { Item } from './items.js'
 

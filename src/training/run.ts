@@ -30,7 +30,10 @@ export class RunHandle implements Run {
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a Run is awaited
-  then<A = RunResult, B = never>(resolved?: ((value: RunResult) => A | PromiseLike<A>) | null, rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+  then<A = RunResult, B = never>(
+    resolved?: ((value: RunResult) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
     return this.result.then(resolved, rejected)
   }
 

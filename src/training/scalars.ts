@@ -12,7 +12,12 @@ export function power(x: number, n: number): number {
 }
 
 /** @param t number of the update, from 1 */
-export function updateScalars({ optimizer, clipValue }: UpdateSettings, lr: number, t: number, out = new Float32Array(SCALAR_COUNT)): Float32Array {
+export function updateScalars(
+  { optimizer, clipValue }: UpdateSettings,
+  lr: number,
+  t: number,
+  out = new Float32Array(SCALAR_COUNT),
+): Float32Array {
   out[Scalar.LR] = lr
   out[Scalar.WD] = optimizer.weightDecay
   out[Scalar.CLIP] = clipValue ?? 0

@@ -7,9 +7,20 @@ interface Decay {
 }
 export type OptimizerSettings =
   | (Decay & { readonly kind: 'sgd'; readonly momentum: number; readonly dampening: number; readonly nesterov: boolean })
-  | (Decay & { readonly kind: 'rmsprop'; readonly alpha: number; readonly eps: number; readonly momentum: number; readonly centered: boolean })
+  | (Decay & {
+      readonly kind: 'rmsprop'
+      readonly alpha: number
+      readonly eps: number
+      readonly momentum: number
+      readonly centered: boolean
+    })
   | (Decay & { readonly kind: 'adagrad'; readonly lrDecay: number; readonly initialAccumulator: number; readonly eps: number })
-  | (Decay & { readonly kind: 'adam' | 'adamw'; readonly betas: readonly [number, number]; readonly eps: number; readonly amsgrad: boolean })
+  | (Decay & {
+      readonly kind: 'adam' | 'adamw'
+      readonly betas: readonly [number, number]
+      readonly eps: number
+      readonly amsgrad: boolean
+    })
 
 export type ScheduleSettings =
   | { readonly kind: 'constant' }
@@ -36,7 +47,13 @@ export interface TrainSettings<D = unknown> extends UpdateSettings {
   readonly maxLength: number | undefined
   readonly keep: 'start' | 'end'
   readonly bptt: { readonly window: number; readonly stride: number; readonly carryState: boolean } | undefined
-  readonly validation: { readonly data: D } | { readonly fraction: number; /** auto: by groups where given, else stratified (readout last, softmax), else shuffled */ readonly by: 'tail' | 'shuffle' | 'group' | 'auto' } | undefined
+  readonly validation:
+    | { readonly data: D }
+    | {
+        readonly fraction: number /** auto: by groups where given, else stratified (readout last, softmax), else shuffled */
+        readonly by: 'tail' | 'shuffle' | 'group' | 'auto'
+      }
+    | undefined
   readonly earlyStopping: { readonly patience: number; readonly minDelta: number; readonly restoreBest: boolean } | undefined
   readonly classWeight: 'balanced' | readonly number[] | undefined
   readonly signal: AbortSignal | undefined

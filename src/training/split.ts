@@ -21,7 +21,11 @@ export interface SplitRequest {
 export function split(network: Network, count: number, targets: Targets, { fraction, by, seed, groups }: SplitRequest): Split {
   const random = new Random(seed, 'SPLIT')
   const all = Int32Array.from({ length: count }, (_, id) => id)
-  if (by === 'group' && !groups) throw new BpttError('ERR_INVALID_ARG', 'validation by group needs groups', { at: 'options.validation.by', hint: 'Pass data.groups, one value for each sequence.' })
+  if (by === 'group' && !groups)
+    throw new BpttError('ERR_INVALID_ARG', 'validation by group needs groups', {
+      at: 'options.validation.by',
+      hint: 'Pass data.groups, one value for each sequence.',
+    })
   const held = new Uint8Array(count)
   const hold = (ids: Int32Array, share: number) => {
     for (const id of ids.subarray(0, Math.round(share * ids.length))) held[id] = 1

@@ -30,13 +30,61 @@ const elman = ({ config: { activation, initial_state, mask, loss, bias, output_b
 const plain = ({ config }) => config.cell === 'rnn'
 const FILES = {
   elman_options: [() => true, elman],
-  elman_shapes: [(test) => size(test) < 40_000, ({ config: { B, T, r, s, t } }) => [['B', B], ['T', T], ['r', r], ['s', s], ['t', t]].map(([name, n]) => `${name} ${n === 1 ? 1 : n < 16 ? 'small' : n % 16 === 0 ? 'whole' : 'ragged'}`)],
+  elman_shapes: [
+    (test) => size(test) < 40_000,
+    ({ config: { B, T, r, s, t } }) =>
+      [
+        ['B', B],
+        ['T', T],
+        ['r', r],
+        ['s', s],
+        ['t', t],
+      ].map(([name, n]) => `${name} ${n === 1 ? 1 : n < 16 ? 'small' : n % 16 === 0 ? 'whole' : 'ragged'}`),
+  ],
   elman_large: [({ config: { B, T, s } }) => B * T * s * s < 2e7, ({ config }) => [config.activation, config.mask, config.loss.scope]],
-  elman_stacked_bidirectional: [({ config }) => !config.bidirectional, ({ config }) => [config.activation, `bias ${config.bias}`, config.initial_state, `lengths ${config.lengths}`, `layers ${config.layers}`]],
-  training_traces: [plain, ({ config }) => [...Object.keys(config.optimizer).map((key) => `${config.optimizer.name} ${key}`), `clip ${config.clip?.kind}`, `biases ${config.biases}`]],
-  tbptt: [plain, ({ config }) => ['chunk' in config ? `chunk ${config.optimizer?.name} ${config.loss.scope} ${config.clip?.kind} ${config.carry_over_epochs}` : `windows ${config.loss.kind}`]],
+  elman_stacked_bidirectional: [
+    ({ config }) => !config.bidirectional,
+    ({ config }) => [
+      config.activation,
+      `bias ${config.bias}`,
+      config.initial_state,
+      `lengths ${config.lengths}`,
+      `layers ${config.layers}`,
+    ],
+  ],
+  training_traces: [
+    plain,
+    ({ config }) => [
+      ...Object.keys(config.optimizer).map((key) => `${config.optimizer.name} ${key}`),
+      `clip ${config.clip?.kind}`,
+      `biases ${config.biases}`,
+    ],
+  ],
+  tbptt: [
+    plain,
+    ({ config }) => [
+      'chunk' in config
+        ? `chunk ${config.optimizer?.name} ${config.loss.scope} ${config.clip?.kind} ${config.carry_over_epochs}`
+        : `windows ${config.loss.kind}`,
+    ],
+  ],
   gradient_norms: [() => true, ({ config }) => [config.activation, config.W, `${config.loss}`, `radius ${config.spectral_radius}`]],
-  keras_simple_rnn: [() => true, ({ config, inputs }) => [config.activation, `bias ${config.use_bias}`, `back ${config.go_backwards}`, `state ${config.initial_state}`, config.mask, `stateful ${config.stateful} ${config.mask}`, `zero ${config.zero_output_for_mask}`, `sequences ${config.return_sequences} ${config.mask}`, `pad ${config.pad}`, `empty ${config.empty_row}`, `tokens ${'tokens' in inputs}`]],
+  keras_simple_rnn: [
+    () => true,
+    ({ config, inputs }) => [
+      config.activation,
+      `bias ${config.use_bias}`,
+      `back ${config.go_backwards}`,
+      `state ${config.initial_state}`,
+      config.mask,
+      `stateful ${config.stateful} ${config.mask}`,
+      `zero ${config.zero_output_for_mask}`,
+      `sequences ${config.return_sequences} ${config.mask}`,
+      `pad ${config.pad}`,
+      `empty ${config.empty_row}`,
+      `tokens ${'tokens' in inputs}`,
+    ],
+  ],
 }
 
 let total = 0

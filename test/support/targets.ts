@@ -20,7 +20,13 @@ export interface Found extends Target {
 /** Instruction sets of native code that this processor architecture can have. */
 export const ISAS: readonly string[] = process.arch === 'arm64' ? ['neon'] : ['sse2', 'avx2', 'avx512']
 
-const target = (name: string, backend: Target['config']['backend'], isa?: string, numerics: 'fast' | 'portable' = 'fast', threads = 2): Target => ({
+const target = (
+  name: string,
+  backend: Target['config']['backend'],
+  isa?: string,
+  numerics: 'fast' | 'portable' = 'fast',
+  threads = 2,
+): Target => ({
   name,
   isa,
   config: { backend, threads, numerics },
@@ -30,7 +36,10 @@ const target = (name: string, backend: Target['config']['backend'], isa?: string
 export const BACKENDS = [target('native', 'native'), target('wasm', 'wasm'), target('reference', 'reference')]
 /** And every instruction set, in both arithmetics. */
 export const TARGETS = [
-  ...ISAS.flatMap((isa) => [target(`native ${isa}`, 'native', isa), ...(isa === 'sse2' ? [] : [target(`native ${isa} portable`, 'native', isa, 'portable')])]),
+  ...ISAS.flatMap((isa) => [
+    target(`native ${isa}`, 'native', isa),
+    ...(isa === 'sse2' ? [] : [target(`native ${isa} portable`, 'native', isa, 'portable')]),
+  ]),
   ...BACKENDS.slice(1),
 ]
 
@@ -55,7 +64,8 @@ export function find({ isa, config }: Target): { arithmetic: 'fma' | 'mul-add' }
       model.dispose()
       return { backend }
     })
-    if (backend.name !== config.backend || (isa !== undefined && backend.isa !== isa)) return { absent: `asked for it, and got ${backend.name} ${backend.isa}` }
+    if (backend.name !== config.backend || (isa !== undefined && backend.isa !== isa))
+      return { absent: `asked for it, and got ${backend.name} ${backend.isa}` }
     return { arithmetic: backend.arithmetic }
   } catch (error) {
     return { absent: (error as Error).message }

@@ -13,7 +13,13 @@ export interface Numbers {
 }
 /** The files are read as they are: their layout is what the tests prove. */
 // biome-ignore lint/suspicious/noExplicitAny: JSON of many kinds
-export type Case = { name: string; config: any; inputs: any; expected: any; float32: { rtol: number; atol?: number; norms_between?: [number, number] } }
+export type Case = {
+  name: string
+  config: any
+  inputs: any
+  expected: any
+  float32: { rtol: number; atol?: number; norms_between?: [number, number] }
+}
 
 const root = join(import.meta.dirname, '..', '..')
 const shared = join(root, '..', 'shared', 'vectors')
