@@ -49,7 +49,7 @@ export function sample({ x, y }) {
 /**
  * Runs once for each seed, and prints the figures and their mean beside those of torch's nn.RNN with the same settings.
  * @param what { title, metric, torch, naive }: words, and the figures to compare with
- * @param run (seed, progress) → the figure, or { figure, more } where `more` are words
+ * @param run (seed, onProgress) → the figure, or { figure, more } where `more` are words
  */
 export async function everySeed({ title, metric, torch, naive }, run) {
   const { bold, dim } = paint()
@@ -58,7 +58,7 @@ export async function everySeed({ title, metric, torch, naive }, run) {
   for (const seed of seeds) {
     const line = new ProgressLine(`  seed ${seed}  `)
     const started = performance.now()
-    const result = await run(seed, (p) => line.show(p))
+    const result = await run(seed, line.live ? (p) => line.show(p) : undefined)
     line.end(false)
     const { figure, more } = typeof result === 'number' ? { figure: result } : result
     figures.push(figure)

@@ -119,7 +119,7 @@ export class ProgressLine {
       `loss ${loss.toFixed(4)}`,
       metrics(of),
       validation ? `validation ${scores(validation)}` : '',
-      `${whole(sequencesPerSecond)} sequences/s`,
+      sequencesPerSecond > 0 ? `${whole(sequencesPerSecond)} sequences/s` : '',
     ].filter(Boolean)
   }
 
@@ -130,7 +130,7 @@ export class ProgressLine {
     const after = [
       `loss ${of.loss.toFixed(3)}`,
       ...short,
-      `${whole(p.sequencesPerSecond)} seq/s`,
+      ...(p.sequencesPerSecond > 0 ? [`${whole(p.sequencesPerSecond)} seq/s`] : []),
       share < 1 ? `${duration(p.etaSeconds)} left` : 'done',
     ]
     const columns = this.out.columns ?? 80
