@@ -1,16 +1,15 @@
 /*
  * The public class: each method reads its arguments into plain data (check/, sequences/) and hands them to training/, inference/ or files/.
- * The rules behind the methods are section 4 of docs/design.md.
+ * The rules behind the methods are section 4 of docs/design.md. What few programs use is imported where it is used: loading everything
+ * would take half of the time to a first prediction.
  */
 import { type Choices, readConfig } from './check/config.js'
 import { readForwardOptions, readGradientsOptions, readPyTorchOptions, readStreamOptions } from './check/options.js'
 import { BpttError, show } from './errors.js'
-import { decodeModel, encodeModel, type Model } from './files/model-file.js'
-import { readStateDict } from './files/pytorch.js'
+import type { Model } from './files/model-file.js'
 import { readSource } from './files/source.js'
 import { evaluate } from './inference/evaluate.js'
 import { forward } from './inference/forward.js'
-import { gradCheck } from './inference/gradcheck.js'
 import { backward, gradients } from './inference/gradients.js'
 import { predictions } from './inference/predict.js'
 import { Stream } from './inference/stream.js'
@@ -223,6 +222,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   async gradCheck(data: Data<I, O, R>): Promise<{ maxRelativeError: number; at: string }> {
     const core = checked(RNN.#of(this))
     const { sequences, targets } = readExamples(core, data, '')
+    const { gradCheck } = await import('./inference/gradcheck.js')
     return gradCheck(core, sequences, targets)
   }
 
@@ -256,6 +256,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   /** Reads what save() or toBytes() wrote. @throws ERR_IO, ERR_MODEL_… */
   static async load<M = AnyRNN>(from: string | URL | Blob | ArrayBuffer | Uint8Array): Promise<M> {
     const { bytes, file } = await readSource(from, platform().readFile)
+    const { decodeModel } = await import('./files/model-file.js')
     return RNN.#make<M>(await decodeModel(bytes, file === undefined ? {} : { file }))
   }
 
@@ -269,6 +270,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   ): Promise<RNN<number, O, R>> {
     const options = readPyTorchOptions(o)
     const { bytes, file } = await readSource(from, platform().readFile)
+    const { readStateDict } = await import('./files/pytorch.js')
     return RNN.#make(await readStateDict(bytes, options, file === undefined ? {} : { file }))
   }
 
@@ -312,5 +314,6 @@ function oneLayer(core: Core, name: 'U' | 'W' | 'b'): Tensor | undefined {
 
 async function encoded(core: Core): Promise<Uint8Array> {
   core.check()
+  const { encodeModel } = await import('./files/model-file.js')
   return core.inTurn(() => encodeModel(core.network, core.weights()))
 }

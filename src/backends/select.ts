@@ -5,7 +5,6 @@
 import { BpttError, show } from '../errors.js'
 import { platform } from '../platform/platform.js'
 import type { Backend, BackendName } from './engine.js'
-import { loadReference } from './reference.js'
 
 export interface Refusal {
   readonly candidate: BackendName
@@ -27,7 +26,7 @@ export function loadBackend(name: BackendName): Backend {
   let outcome = loaded.get(name)
   if (!outcome) {
     try {
-      outcome = { backend: name === 'reference' ? loadReference() : platform().loadBackend(name) }
+      outcome = { backend: platform().loadBackend(name) }
     } catch (error) {
       outcome = { error }
     }

@@ -1,6 +1,7 @@
 /*
  * Browsers, and other places with web Workers. Not part of the Node build (import.meta does not exist in CommonJS). See platform.ts.
  */
+import { loadReference } from '../backends/reference.js'
 import { loadWasm } from '../backends/wasm.js'
 import { BpttError } from '../errors.js'
 import { fetchBytes } from '../files/source.js'
@@ -38,6 +39,7 @@ export const browser: Platform = {
 
   loadBackend(name) {
     if (name === 'wasm') return loadWasm()
+    if (name === 'reference') return loadReference()
     throw new BpttError('ERR_BACKEND', 'the native backend needs Node, and this is a browser')
   },
 

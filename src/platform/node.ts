@@ -4,7 +4,6 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, Worker } from 'node:worker_threads'
 import { BpttError } from '../errors.js'
-import { readBytes, writeBytes } from '../files/node-io.js'
 import type { Platform } from './platform.js'
 
 /** Processors that the container's quota allows. A spinning pool above it would be stopped in mid-work. */
@@ -34,11 +33,16 @@ export const node: Platform = {
   pause: () => new Promise((resolve) => setImmediate(resolve)),
 
   describe: () => `Node ${process.versions.node}, ${process.platform} ${process.arch}`,
-  readFile: readBytes,
-  writeFile: writeBytes,
+  // Only what is used is loaded: half of the time to a first prediction would go into modules that it does not need.
+  readFile: async (path, maxBytes) => (await import('../files/node-io.js')).readBytes(path, maxBytes),
+  writeFile: async (path, bytes) => (await import('../files/node-io.js')).writeBytes(path, bytes),
 
   // Literal names, and nothing loaded before it is asked for: what native.ts and wasm.ts do at load must not happen at import.
-  loadBackend: (name) => (name === 'native' ? require('../backends/native.js').loadNative() : require('../backends/wasm.js').loadWasm()),
+  loadBackend(name) {
+    if (name === 'native') return require('../backends/native.js').loadNative()
+    if (name === 'wasm') return require('../backends/wasm.js').loadWasm()
+    return require('../backends/reference.js').loadReference()
+  },
 
   spawn(make, onMessage, onEnd) {
     const worker = make ? (make() as Worker) : makeWorker()

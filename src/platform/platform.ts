@@ -2,7 +2,7 @@
  * The seam between the package and where it runs: Node (node.ts) or a browser (browser.ts). host.ts says which; the browser build puts
  * another line there. Nothing else in src/ asks where it is.
  */
-import type { Backend } from '../backends/engine.js'
+import type { Backend, BackendName } from '../backends/engine.js'
 import { host } from './host.js'
 
 /** What one end of a Worker hears. */
@@ -29,7 +29,7 @@ export interface Platform {
   readFile(path: string | URL, maxBytes: number): Promise<{ bytes: Uint8Array; file?: string }>
   writeFile(path: string, bytes: Uint8Array): Promise<void>
   /** Loads the code of a backend, now. Throws BpttError where it cannot be used. */
-  loadBackend(name: 'native' | 'wasm'): Backend
+  loadBackend(name: BackendName): Backend
   /**
    * Starts a Worker that runs backends/worker.js.
    * @param make the user's way to make it

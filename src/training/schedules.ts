@@ -2,10 +2,8 @@
 import { power } from './scalars.js'
 import type { ScheduleSettings } from './settings.js'
 
-export interface RateOf {
-  /** @param step number of the update, from 0, of `steps` */
-  (step: number, steps: number): number
-}
+/** @param step number of the update, from 0, of `steps` */
+export type RateOf = (step: number, steps: number) => number
 
 export interface Rate {
   readonly of: RateOf
