@@ -87,6 +87,9 @@ INLINE vf madd(vf a, vf b, vf c) {
 #endif
 }
 
+// The line of p, on its way to the first cache. Any address will do.
+INLINE void prefetch(const float *p) { __builtin_prefetch(p); }
+
 // The edge of a dense row: the first n lanes are memory, the others read as +0 and are not written. n may exceed the
 // vector.
 INLINE vf load_part(const float *p, int64_t n) { return n >= VW ? load(p) : load_edge(p, n); }

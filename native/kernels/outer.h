@@ -110,7 +110,7 @@ NOINLINE void edge_tile(Tile tile, int64_t depth, const float *a, int64_t lda, i
     for (int64_t j = 0; j < ld; j += VW)
       store(block + i * ld + j, j < columns ? load_part(c + i * ldc + j, columns - j) : vf{});
   }
-  tile(depth, a, lda, b, ldb, panels, block, ld, block, ld);
+  tile(depth, a, lda, b, ldb, panels, block, ld, block, ld, {c, c, 0});
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < columns; j += VW) store_part(c + i * ldc + j, load(block + i * ld + j), columns - j);
   }
@@ -127,6 +127,7 @@ struct Chunk {
 
 INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c, int64_t ldc, int64_t columns,
                            float *block) {
+  const auto next = [=](int64_t at) { return Ahead{c + at, c + at, ldc}; };
   const int64_t largest = largest_tile(M), ldb = x.packed ? NR : -x.ldb, panels = x.packed ? NR * x.depth : NR;
   for (int64_t v = 0, width; v < vectors; v += width) {
     width = tile_width(largest, vectors - v);
@@ -138,7 +139,8 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
       float *at = c + row * ldc + v * VW;
       const Tile tile = column_tiles.of[m][width];
       if (left >= width * VW)
-        tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc);
+        tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc,
+             next(row + m < M ? (row + m) * ldc + v * VW : (v + width) * VW));
       else
         edge_tile(tile, x.depth, a, lda, m, b, ldb, panels, width, at, ldc, left, block);
     });

@@ -73,7 +73,7 @@ INLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, co
   for (int64_t row = rows.lo; row < rows.hi; row += block) {
     Start from = start;
     if (from.rows) from.rows += row * ldy;
-    multiply(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy,
+    multiply(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy, nothing_ahead(y),
              [](int64_t, int64_t, int64_t, int64_t) {});
   }
 }

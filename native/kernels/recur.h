@@ -49,7 +49,8 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
     float *now = s + (context.start[i] + q.lo) * ld;
-    multiply(rows, S, S, before, ld, pack, {now, ld}, now, ld,
+    const auto soon = [=](int64_t next) { return Ahead{now + next, now + next, ld}; };
+    multiply(rows, S, S, before, ld, pack, {now, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
     before = now;
   }
@@ -76,7 +77,11 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
     const int64_t at = (context.start[i] + q.lo) * ld;
     float *now = d + at, *keep = g ? g + at : nullptr;
     const bool each = kind == plan::ABOVE_STEPS;
-    multiply(later, S, S, after, ld, pack, {each ? above + at : nullptr, ld}, now, ld,
+    const auto soon = [=](int64_t next) {
+      if (next == later * ld) next = -rows * ld;
+      return Ahead{s + at + next, now + next, ld};
+    };
+    multiply(later, S, S, after, ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) {
                const int64_t corner = row * ld + v * VW;
                derive(now + corner, s + at + corner, keep ? keep + corner : nullptr, ld, m, width);
@@ -96,7 +101,8 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
   }
   if (!g0) return;
   g0 += q.lo * ld;
-  multiply(later, S, S, after, ld, pack, {nullptr, 0}, g0, ld, [](int64_t, int64_t, int64_t, int64_t) {});
+  multiply(later, S, S, after, ld, pack, {nullptr, 0}, g0, ld, nothing_ahead(s),
+           [](int64_t, int64_t, int64_t, int64_t) {});
   for (int64_t row = later; row < q.hi - q.lo; row++) {  // empty sequences: their state is the initial one
     if (kind == plan::ABOVE_LAST)
       copy_row(g0 + row * ld, above + (q.lo + row) * ld, ld);

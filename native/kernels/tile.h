@@ -24,28 +24,49 @@ constexpr int widest(int64_t rows) { return rows == 1 ? 8 : rows <= (BPTT_LANES 
 // Packed matrices are panels of NR outputs: [panel][k][NR], the last one padded with zeros.
 constexpr int64_t NR = 2 * VW;
 
+// What the tile that comes next begins or ends with, rows `ld` floats apart in one or two places: fetched while this
+// one computes, a row at a time, because nothing in the machine foresees a jump to other rows and a burst of misses
+// stalls.
+struct Ahead {
+  const float *one, *two;
+  int64_t ld;
+};
+constexpr int64_t APART = 16;  // steps of k from one row ahead to the next
+INLINE auto nothing_ahead(const float *any) {
+  return [=](int64_t) { return Ahead{any, any, 0}; };
+}
+
 // c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·b(k, …). Of rows of a: a(i, k) = a[i·lda + k] and b is packed, its panels
 // `panels` floats apart. Of COLUMNS of a: a(i, k) = a[k·lda + i], and lines of b are ldb floats apart.
 template <int M, int NV, bool COLUMNS>
 NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t panels,
-                   const float *from, int64_t ldf, float *c, int64_t ldc) {
+                   const float *from, int64_t ldf, float *c, int64_t ldc, const Ahead &ahead) {
   vf sum[M][NV];
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) sum[i][v] = load(from + i * ldf + v * VW); }
-  for (int64_t k = 0; k < K; k++) {
-    vf y[NV];
-    UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v / 2 * panels + v % 2 * VW);
-    UNROLL for (int i = 0; i < M; i++) {
-      const vf x = splat(COLUMNS ? a[i] : a[i * lda]);
-      UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, y[v], sum[i][v]);
+  for (int64_t k = 0; k < K;) {
+    if (k < M * APART) {
+      const int64_t row = k / APART * ahead.ld;
+      UNROLL for (int j = 0; j < NV * VW; j += plan::UNIT_FLOATS) {
+        prefetch(ahead.one + row + j);
+        prefetch(ahead.two + row + j);
+      }
     }
-    b += COLUMNS ? ldb : NR;
-    a += COLUMNS ? lda : 1;
+    for (const int64_t end = K - k < 2 * APART ? K : k + APART; k < end; k++) {
+      vf y[NV];
+      UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v / 2 * panels + v % 2 * VW);
+      UNROLL for (int i = 0; i < M; i++) {
+        const vf x = splat(COLUMNS ? a[i] : a[i * lda]);
+        UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, y[v], sum[i][v]);
+      }
+      b += COLUMNS ? ldb : NR;
+      a += COLUMNS ? lda : 1;
+    }
   }
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) store(c + i * ldc + v * VW, sum[i][v]); }
 }
 
 using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
-                      int64_t);
+                      int64_t, const Ahead &);
 
 // All tiles, by rows and vectors.
 template <bool COLUMNS>
@@ -105,10 +126,11 @@ struct Start {
 };
 
 // c [rows, N] = start + a [rows, K]·M, M packed in panels over N; then after(row, rows, vector, vectors) for each tile
-// just stored. c may be where the chains start.
-template <class After>
+// just stored. soon(first element) tells what to fetch for the tile that begins there, given as an offset into c, or
+// beyond all of c for the first tile of what comes next. c may be where the chains start.
+template <class Soon, class After>
 INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t lda, const float *pack,
-                     const Start &start, float *c, int64_t ldc, After after) {
+                     const Start &start, float *c, int64_t ldc, Soon soon, After after) {
   if (rows <= 0) return;
   const int64_t vectors = (N + VW - 1) / VW, largest = largest_tile(rows);
   float line[8 * VW];
@@ -121,9 +143,11 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
       for (int64_t w = 0; w < width; w++) store(line + w * VW, start.bias_at((v + w) * VW, N));
     }
     const int64_t ldf = start.rows ? start.ld : 0;
+    const int64_t beyond = v + width < vectors ? (v + width) * VW : rows * ldc;
     for_tiles(rows, [&](int64_t row, int64_t m) {
+      const int64_t next = row + m < rows ? (row + m) * ldc + v * VW : beyond;
       row_tiles.of[m][width](K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
-                             c + row * ldc + v * VW, ldc);
+                             c + row * ldc + v * VW, ldc, soon(next));
       after(row, m, v, width);
     });
   }
