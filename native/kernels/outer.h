@@ -7,12 +7,13 @@
 namespace bptt {
 namespace {
 
-// Rows of a chunk, and columns of either side that are packed at a time.
+// Rows of a chunk, and columns of dy that are packed at a time: half the second cache. Of x a tile's width is packed.
 constexpr int64_t CHUNK = 512;
-constexpr int64_t BLOCK = 896;
-// Floats of the workspace: two packed blocks, each with room for a last vector, and what is left.
-constexpr int64_t PACKED = (BLOCK + NR) * CHUNK;
-constexpr int64_t SPARE = WORKSPACE_BYTES / 4 - 2 * PACKED;
+constexpr int64_t BLOCK = 512;
+// Floats of the workspace: the packed block, with room for a last vector, the packed width, and what is left.
+constexpr int64_t PACKED = (BLOCK + NR) * CHUNK + BLOCK * VW;
+constexpr int64_t PANELS = 9 * VW * CHUNK;
+constexpr int64_t SPARE = WORKSPACE_BYTES / 4 - PACKED - PANELS;
 static_assert(SPARE > 0 && BLOCK % NR == 0, "workspace too small");
 
 // Columns of each of the equal blocks into which `columns` are cut.
@@ -49,6 +50,9 @@ struct RowSource {
   }
 };
 
+// Rows between the one that is packed and the one that is fetched: nothing in the machine foresees such strides.
+constexpr int64_t COMING = 32;
+
 // dst[k][width], k = 0 … for rows hi − 1 … lo: columns column … of x. Whole vectors are read where the row has them,
 // and written over what comes next: the caller packs in ascending order and leaves a vector of room.
 template <int NV>
@@ -60,6 +64,7 @@ INLINE void pack_columns(float *dst, int64_t width, const RowSource &x, int64_t 
     const RowSource::Run run = x.run(hi, lo, step);
     const float *src = run.top + column;
     for (int64_t k = 0; k < run.count; k++, dst += width, src -= x.ld) {
+      UNROLL for (int j = 0; j < NV * VW; j += plan::UNIT_FLOATS) prefetch(src - COMING * x.ld + j);
       UNROLL for (int v = 0; v < NV; v++) {
         store(dst + v * VW, whole ? load(src + v * VW) : load_part(src + v * VW, x.ld - column - v * VW));
       }
@@ -68,27 +73,20 @@ INLINE void pack_columns(float *dst, int64_t width, const RowSource &x, int64_t 
   }
 }
 
-// Both packings go through the rows in strips, so that a strip of rows is read once and whole.
-constexpr int64_t STRIP = 16;
-
 // Panels of NR columns: [panel][k][NR]; the last may be one vector wide.
 NOINLINE void pack_panels(float *dst, const RowSource &x, int64_t hi, int64_t lo, int64_t step, int64_t column,
                           int64_t vectors) {
-  const int64_t depth = hi - lo;
-  for (int64_t top = hi; top > lo; top -= STRIP) {
-    const int64_t bottom = top - STRIP > lo ? top - STRIP : lo;
-    step = x.step(top, step);
-    float *strip = dst + (hi - top) * NR;
-    int64_t v = 0;
-    for (; v + 1 < vectors; v += 2) pack_columns<2>(strip + v * VW * depth, NR, x, top, bottom, step, column + v * VW);
-    if (v < vectors) pack_columns<1>(strip + v * VW * depth, NR, x, top, bottom, step, column + v * VW);
-  }
+  int64_t v = 0;
+  for (; v + 1 < vectors; v += 2) pack_columns<2>(dst + v * VW * (hi - lo), NR, x, hi, lo, step, column + v * VW);
+  if (v < vectors) pack_columns<1>(dst + v * VW * (hi - lo), NR, x, hi, lo, step, column + v * VW);
 }
 
 // Where the packed tile that begins at `row` lies: [tile][k][rows of the tile], with room for a vector behind each.
 INLINE int64_t tile_place(int64_t row, int64_t depth) { return row * (depth + VW); }
-static_assert(BLOCK * (CHUNK + VW) <= PACKED, "the room of a block");
+static_assert(BLOCK * (CHUNK + VW) + VW <= PACKED, "the room of a block");
 
+// Through the rows in strips, so that a strip of rows is read once and whole.
+constexpr int64_t STRIP = 16;
 NOINLINE void pack_tiles(float *dst, const RowSource &x, int64_t hi, int64_t lo, int64_t step, int64_t column,
                          int64_t columns) {
   const int64_t depth = hi - lo;
@@ -116,22 +114,28 @@ NOINLINE void edge_tile(Tile tile, int64_t depth, const float *a, int64_t lda, i
   }
 }
 
-// A chunk of rows, `depth` of them, descending, times another: c[i, j] += Σ_k a(i, k)·b(k, j) for M columns of a and
-// `vectors` of b. a_tile(row) is where columns row … of a begin, each m wide and lda(m) floats from one k to the next.
+// c[i, j] += Σ_k a(i, k)·b(k, j) over a chunk of rows, `depth` of them, descending, for M columns of a and `vectors` of
+// b. a and b are rows where they were made, or (packed) a is by pack_tiles and b becomes so, a tile's width at a time.
 struct Chunk {
-  int64_t depth;
-  const float *a, *b;
-  bool packed;       // by pack_tiles and pack_panels; else both where they were made:
-  int64_t lda, ldb;  // floats from one row to the one before it
+  int64_t hi, depth;
+  const float *a;
+  int64_t lda;
+  bool packed;
+  const RowSource &b;
+  int64_t step, j;
 };
 
 INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c, int64_t ldc, int64_t columns,
-                           float *block) {
+                           float *b_pack, float *block) {
   const auto next = [=](int64_t at) { return Ahead{c + at, c + at, ldc}; };
-  const int64_t largest = largest_tile(M), ldb = x.packed ? NR : -x.ldb, panels = x.packed ? NR * x.depth : NR;
+  const int64_t largest = largest_tile(M), ldb = x.packed ? NR : -x.b.ld, panels = x.packed ? NR * x.depth : NR;
   for (int64_t v = 0, width; v < vectors; v += width) {
     width = tile_width(largest, vectors - v);
-    const float *b = x.b + v / 2 * panels;
+    const float *b = b_pack;
+    if (x.packed)
+      pack_panels(b_pack, x.b, x.hi, x.hi - x.depth, x.step, x.j + v * VW, width);
+    else
+      b = x.b.run(x.hi, x.hi - x.depth, x.step).top + x.j + v * VW;
     const int64_t left = columns - v * VW;
     for_tiles(M, [&](int64_t row, int64_t m) {
       const float *a = x.a + (x.packed ? tile_place(row, x.depth) : row);
@@ -148,17 +152,18 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
 }
 
 // Rows so short that a chunk of them need not be packed, and the number from which a run of them is worth a chunk.
-constexpr int64_t SHORT = 192, LONG = 64;
+constexpr int64_t SHORT = 64, LONG = 64;
 
 // c[i, j] += Σ_rows a[row, i]·b[row, j], rows − 1 … 0, for columns i of a and j of b; c begins at i.lo, j.lo and has
 // rows of ldc floats, of which only those are touched.
 NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, const RowSource &b, Range j, int64_t rows,
                          int64_t T, float *workspace) {
-  float *const a_pack = workspace, *const b_pack = workspace + PACKED, *const block = workspace + 2 * PACKED;
-  const int64_t i_block = block_of(i.hi - i.lo), j_block = block_of(j.hi - j.lo);
+  float *const a_pack = workspace, *const b_pack = workspace + PACKED, *const block = b_pack + PANELS;
+  const int64_t i_block = block_of(i.hi - i.lo), vectors = (j.hi - j.lo + VW - 1) / VW;
   int64_t a_step = T - 1, b_step = T - 1;
+  const int64_t chunks = (rows + CHUNK - 1) / CHUNK, size = (rows + chunks - 1) / chunks;
   for (int64_t hi = rows, lo; hi > 0; hi = lo) {
-    lo = hi > CHUNK ? hi - CHUNK : 0;
+    lo = hi > size ? hi - size : 0;
     a_step = a.step(hi, a_step);
     b_step = b.step(hi, b_step);
     if (a.ld <= SHORT && b.ld <= SHORT) {
@@ -166,20 +171,16 @@ NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, con
       const int64_t depth = smaller(x.count, y.count);
       if (depth >= LONG || depth == hi - lo) {
         lo = hi - depth;
-        multiply_chunk({depth, x.top + i.lo, y.top + j.lo, false, a.ld, b.ld}, i.hi - i.lo, (j.hi - j.lo + VW - 1) / VW,
-                       c, ldc, ldc, block);
+        multiply_chunk({hi, depth, x.top + i.lo, a.ld, false, b, b_step, j.lo}, i.hi - i.lo, vectors, c, ldc, ldc,
+                       b_pack, block);
         continue;
       }
     }
-    for (int64_t j0 = j.lo; j0 < j.hi; j0 += j_block) {
-      const int64_t vectors = (smaller(j_block, j.hi - j0) + VW - 1) / VW;
-      pack_panels(b_pack, b, hi, lo, b_step, j0, vectors);
-      for (int64_t i0 = i.lo; i0 < i.hi; i0 += i_block) {
-        const int64_t M = smaller(i_block, i.hi - i0);
-        pack_tiles(a_pack, a, hi, lo, a_step, i0, M);
-        multiply_chunk({hi - lo, a_pack, b_pack, true, 0, 0}, M, vectors, c + (i0 - i.lo) * ldc + j0 - j.lo, ldc,
-                       ldc - (j0 - j.lo), block);
-      }
+    for (int64_t i0 = i.lo; i0 < i.hi; i0 += i_block) {
+      const int64_t M = smaller(i_block, i.hi - i0);
+      pack_tiles(a_pack, a, hi, lo, a_step, i0, M);
+      multiply_chunk({hi, hi - lo, a_pack, 0, true, b, b_step, j.lo}, M, vectors, c + (i0 - i.lo) * ldc, ldc, ldc,
+                     b_pack, block);
     }
   }
 }
@@ -195,7 +196,7 @@ INLINE void matrix_gradient(float *dM, int64_t N, int64_t K, const RowSource &dy
   // for the copying.
   const int64_t saved = (count * round_up(K, VW) - K * ld) * rows;
   if (K * ld > SPARE || saved < 8 * VW * count * K) return accumulate(dM, K, dy, n, x, {0, K}, rows, T, workspace);
-  float *copy = workspace + 2 * PACKED;
+  float *copy = workspace + PACKED + PANELS;
   for (int64_t k = 0; k < K; k++) {
     for (int64_t j = 0; j < count; j++) copy[k * ld + j] = dM[j * K + k];
     for (int64_t j = count; j < ld; j++) copy[k * ld + j] = 0;
