@@ -6,10 +6,10 @@
 namespace bptt {
 namespace {
 
-// x < lo ? lo : x, in this form so that NaN passes.
+// x < lo ? lo : x, in this form so that NaN passes. Neither comparison waits for the other.
 INLINE vf clamp(vf x, float lo, float hi) {
-  x = x < splat(lo) ? splat(lo) : x;
-  return x > splat(hi) ? splat(hi) : x;
+  const vf y = x < splat(lo) ? splat(lo) : x;
+  return x > splat(hi) ? splat(hi) : y;
 }
 
 template <int N>

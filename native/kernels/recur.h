@@ -35,16 +35,75 @@ using Derive = void (*)(float *, const float *, float *, int64_t, int64_t, int64
 constexpr Activate activations[] = {activate_tile<0>, activate_tile<1>, activate_tile<2>, activate_tile<3>};
 constexpr Derive derivatives[] = {derive_tile<0>, derive_tile<1>, derive_tile<2>, derive_tile<3>};
 
+// A sequence alone in its thread, S small: latency is all. A step is one call-free run of as many chains as there are
+// vectors, all of them in registers, with f behind it in the same breath.
+constexpr int64_t ALONE_UNITS = VW >= 8 ? 4 : 1;  // of 16 floats in a row, at most
+
+// sum += a [K]·M, M packed.
+template <int NV>
+INLINE void multiply_row(vf (&sum)[NV], int64_t K, const float *a, const float *pack, int64_t panels) {
+  const auto add = [&](int64_t k) {
+    const vf x = splat(a[k]);
+    UNROLL for (int v = 0; v < NV; v++) sum[v] = madd(x, load(pack + v / 2 * panels + k * NR + v % 2 * VW), sum[v]);
+  };
+  int64_t k = 0;
+  for (; k + 16 <= K; k += 16) {
+    UNROLL for (int j = 0; j < 16; j++) add(k + j);
+  }
+  for (; k < K; k++) add(k);
+}
+
+// Calls f(v, Cell) for every vector, Cell::value the cell as a constant.
+template <int NV, class Each>
+INLINE void for_cell(int64_t cell, Each each) {
+  const auto all = [&]<int CELL>() { UNROLL for (int v = 0; v < NV; v++) each.template operator()<CELL>(v); };
+  if (cell == plan::CELL_TANH) return all.template operator()<plan::CELL_TANH>();
+  if (cell == plan::CELL_SIGMOID) return all.template operator()<plan::CELL_SIGMOID>();
+  if (cell == plan::CELL_RELU) return all.template operator()<plan::CELL_RELU>();
+  all.template operator()<plan::CELL_IDENTITY>();
+}
+
+// Steps of sequence q.
+INLINE int64_t length_of(const Context &context, int64_t q) {
+  int64_t steps = 0;
+  while (steps < context.T && context.active[steps] > q) steps++;
+  return steps;
+}
+
+template <int UNITS>
+NOINLINE void recur_alone(const Context &context, int64_t q, float *s, const float *before, const float *pack,
+                          int64_t S, int64_t cell) {
+  constexpr int NV = UNITS * plan::UNIT_FLOATS / VW;
+  const int64_t ld = NV * VW, steps = length_of(context, q);
+  for (int64_t i = 0; i < steps && !stopped(context); i++) {
+    float *const now = s + (context.start[i] + q) * ld;
+    vf sum[NV];
+    UNROLL for (int v = 0; v < NV; v++) sum[v] = load(now + v * VW);
+    multiply_row(sum, S, before, pack, NR * S);
+    for_cell<NV>(cell, [&]<int CELL>(int v) { store(now + v * VW, activation<CELL>(sum[v])); });
+    before = now;
+  }
+}
+
+using RecurAlone = void (*)(const Context &, int64_t, float *, const float *, const float *, int64_t, int64_t);
+#if BPTT_LANES >= 8
+constexpr RecurAlone recur_alones[] = {recur_alone<1>, recur_alone<2>, recur_alone<3>, recur_alone<4>};
+#else
+constexpr RecurAlone recur_alones[] = {recur_alone<1>};
+#endif
+
 void recur(const Context &context, const int32_t *args, int part, int parts) {
   Arguments take(context, args);
   float *s = take.floats();
   const float *s0 = take.floats();
   take.floats();  // W
   const float *pack = take.floats();
-  const int64_t S = take.integer(), ld = stride(S);
-  const Activate f = activations[take.integer()];
+  const int64_t S = take.integer(), ld = stride(S), cell = take.integer();
+  const Activate f = activations[cell];
   const Range q = share_sequences(context, part, parts);
   const float *before = s0 + q.lo * ld;
+  if (q.hi - q.lo == 1 && ld <= ALONE_UNITS * plan::UNIT_FLOATS)
+    return recur_alones[ld / plan::UNIT_FLOATS - 1](context, q.lo, s, before, pack, S, cell);
   for (int64_t i = 0; i < context.T && !stopped(context); i++) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
@@ -56,6 +115,48 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
   }
 }
 
+// What RECUR_BACK works on.
+struct Back {
+  float *d;
+  const float *s, *above;
+  int64_t kind;
+  const float *pack;
+  int64_t S, cell;
+  float *g;
+};
+
+template <int UNITS>
+NOINLINE void recur_back_alone(const Context &context, int64_t q, const Back &x) {
+  constexpr int NV = UNITS * plan::UNIT_FLOATS / VW;
+  const int64_t ld = NV * VW, steps = length_of(context, q);
+  const float *after = nullptr;
+  for (int64_t i = steps - 1; i >= 0 && !stopped(context); i--) {
+    const int64_t at = (context.start[i] + q) * ld;
+    const float *from = x.kind == plan::ABOVE_STEPS            ? x.above + at
+                        : x.kind == plan::ABOVE_LAST && !after ? x.above + q * ld
+                                                               : nullptr;
+    vf sum[NV] = {};
+    if (from) {
+      UNROLL for (int v = 0; v < NV; v++) sum[v] = load(from + v * VW);
+    }
+    if (after) multiply_row(sum, x.S, after, x.pack, NR * x.S);
+    if (x.g) {
+      UNROLL for (int v = 0; v < NV; v++) store(x.g + at + v * VW, sum[v]);
+    }
+    for_cell<NV>(x.cell,
+                 [&]<int CELL>(int v) { store(x.d + at + v * VW, derivative<CELL>(sum[v], load(x.s + at + v * VW))); });
+    after = x.d + at;
+  }
+}
+
+using RecurBackAlone = void (*)(const Context &, int64_t, const Back &);
+#if BPTT_LANES >= 8
+constexpr RecurBackAlone recur_back_alones[] = {recur_back_alone<1>, recur_back_alone<2>, recur_back_alone<3>,
+                                                recur_back_alone<4>};
+#else
+constexpr RecurBackAlone recur_back_alones[] = {recur_back_alone<1>};
+#endif
+
 void recur_back(const Context &context, const int32_t *args, int part, int parts) {
   Arguments take(context, args);
   float *d = take.floats();
@@ -65,13 +166,20 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
   const int64_t kind = take.integer();
   take.floats();  // W
   const float *pack = take.floats();
-  const int64_t S = take.integer(), ld = stride(S);
-  const Derive derive = derivatives[take.integer()];
+  const int64_t S = take.integer(), ld = stride(S), cell = take.integer();
+  const Derive derive = derivatives[cell];
   float *g = take.floats(), *g0 = take.floats();
   const Range q = share_sequences(context, part, parts);
   int64_t later = 0;  // rows of this part alive at step i + 1
   const float *after = nullptr;
-  for (int64_t i = context.T - 1; i >= 0 && !stopped(context); i--) {
+  int64_t step = context.T - 1;
+  if (q.hi - q.lo == 1 && ld <= ALONE_UNITS * plan::UNIT_FLOATS) {
+    recur_back_alones[ld / plan::UNIT_FLOATS - 1](context, q.lo, {d, s, above, kind, pack, S, cell, g});
+    later = length_of(context, q.lo) > 0;
+    after = d + q.lo * ld;
+    step = -1;
+  }
+  for (int64_t i = step; i >= 0 && !stopped(context); i--) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) continue;
     const int64_t at = (context.start[i] + q.lo) * ld;
