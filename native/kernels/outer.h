@@ -50,9 +50,6 @@ struct RowSource {
   }
 };
 
-// Rows between the one that is packed and the one that is fetched: nothing in the machine foresees such strides.
-constexpr int64_t COMING = 32;
-
 // dst[k][width], k = 0 … for rows hi − 1 … lo: columns column … of x. Whole vectors are read where the row has them,
 // and written over what comes next: the caller packs in ascending order and leaves a vector of room.
 template <int NV>
@@ -108,7 +105,7 @@ NOINLINE void edge_tile(Tile tile, int64_t depth, const float *a, int64_t lda, i
     for (int64_t j = 0; j < ld; j += VW)
       store(block + i * ld + j, j < columns ? load_part(c + i * ldc + j, columns - j) : vf{});
   }
-  tile(depth, a, lda, b, ldb, panels, block, ld, block, ld, {c, c, 0});
+  tile(depth, a, lda, b, ldb, panels, block, ld, block, ld, {c, c, 0}, nullptr);
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < columns; j += VW) store_part(c + i * ldc + j, load(block + i * ld + j), columns - j);
   }
@@ -131,20 +128,23 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
   const int64_t largest = largest_tile(M), ldb = x.packed ? NR : -x.b.ld, panels = x.packed ? NR * x.depth : NR;
   for (int64_t v = 0, width; v < vectors; v += width) {
     width = tile_width(largest, vectors - v);
-    const float *b = b_pack;
-    if (x.packed)
-      pack_panels(b_pack, x.b, x.hi, x.hi - x.depth, x.step, x.j + v * VW, width);
-    else
-      b = x.b.run(x.hi, x.hi - x.depth, x.step).top + x.j + v * VW;
-    const int64_t left = columns - v * VW;
+    const int64_t left = columns - v * VW, column = x.j + v * VW;
+    const RowSource::Run run = x.b.run(x.hi, x.hi - x.depth, x.step);
+    const float *b = x.packed ? b_pack : run.top + column;
+    // The first tile packs as it goes, if it is one panel wide and sees whole vectors of rows side by side.
+    const bool packing =
+        x.packed && width <= 2 && left >= width * VW && run.count == x.depth && column + width * VW <= x.b.ld;
+    if (x.packed && !packing) pack_panels(b_pack, x.b, x.hi, x.hi - x.depth, x.step, column, width);
     for_tiles(M, [&](int64_t row, int64_t m) {
       const float *a = x.a + (x.packed ? tile_place(row, x.depth) : row);
       const int64_t lda = x.packed ? m : -x.lda;
       float *at = c + row * ldc + v * VW;
       const Tile tile = column_tiles.of[m][width];
-      if (left >= width * VW)
-        tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc,
-             next(row + m < M ? (row + m) * ldc + v * VW : (v + width) * VW));
+      const Ahead ahead = next(row + m < M ? (row + m) * ldc + v * VW : (v + width) * VW);
+      if (packing && row == 0)
+        packing_tiles.of[m][width](x.depth, a, lda, run.top + column, -x.b.ld, panels, at, ldc, at, ldc, ahead, b_pack);
+      else if (left >= width * VW)
+        tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc, ahead, nullptr);
       else
         edge_tile(tile, x.depth, a, lda, m, b, ldb, panels, width, at, ldc, left, block);
     });

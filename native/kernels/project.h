@@ -6,9 +6,10 @@
 namespace bptt {
 namespace {
 
+constexpr int64_t LINE = 16;  // floats of M in a line of the cache
+
 // Panels over N of M transposed: dst[n / NR][k][n mod NR] = M[n, k].
 INLINE void pack_matrix(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
-  constexpr int64_t LINE = 16;  // of k: one cache line of M at a time
   for (int64_t n0 = panels.lo; n0 < panels.hi; n0 += NR) {
     float *panel = dst + n0 * K;
     const int64_t width = smaller(NR, N - n0);
@@ -16,6 +17,7 @@ INLINE void pack_matrix(float *dst, const float *M, int64_t N, int64_t K, Range 
       const int64_t end = smaller(K, k0 + LINE);
       for (int64_t j = 0; j < width; j++) {
         const float *row = M + (n0 + j) * K;
+        prefetch(row + k0 + 4 * LINE);
         for (int64_t k = k0; k < end; k++) panel[k * NR + j] = row[k];
       }
       for (int64_t j = width; j < NR; j++) {
@@ -32,6 +34,7 @@ INLINE void pack_transpose(float *dst, const float *M, int64_t N, int64_t K, Ran
     for (int64_t n = 0; n < N; n++) {
       for (int64_t j = 0; j < NR; j += VW) {
         const int64_t left = K - k0 - j;
+        if (j % LINE == 0) prefetch(M + (n + COMING) * K + k0 + j);
         store(panel + n * NR + j, left > 0 ? load_part(M + n * K + k0 + j, left) : vf{});
       }
     }

@@ -36,11 +36,18 @@ INLINE auto nothing_ahead(const float *any) {
   return [=](int64_t) { return Ahead{any, any, 0}; };
 }
 
-// c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·b(k, …). Of rows of a: a(i, k) = a[i·lda + k] and b is packed, its panels
-// `panels` floats apart. Of COLUMNS of a: a(i, k) = a[k·lda + i], and lines of b are ldb floats apart.
-template <int M, int NV, bool COLUMNS>
+// What a tile multiplies. ROWS of a: a(i, k) = a[i·lda + k], b packed, its panels `panels` floats apart. COLUMNS of a:
+// a(i, k) = a[k·lda + i], and lines of b are ldb floats apart. COLUMNS_PACKING: the same for b where it was made, which
+// is packed on the way into the panel at `pack`.
+enum Form { ROWS, COLUMNS, COLUMNS_PACKING };
+
+// Rows between the one that is packed and the one that is fetched: nothing in the machine foresees such strides.
+constexpr int64_t COMING = 32;
+
+// c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·b(k, …).
+template <int M, int NV, Form FORM>
 NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t panels,
-                   const float *from, int64_t ldf, float *c, int64_t ldc, const Ahead &ahead) {
+                   const float *from, int64_t ldf, float *c, int64_t ldc, const Ahead &ahead, float *pack) {
   vf sum[M][NV];
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) sum[i][v] = load(from + i * ldf + v * VW); }
   for (int64_t k = 0; k < K;) {
@@ -53,39 +60,48 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
     }
     for (const int64_t end = K - k < 2 * APART ? K : k + APART; k < end; k++) {
       vf y[NV];
-      UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v / 2 * panels + v % 2 * VW);
+      UNROLL for (int v = 0; v < NV; v++) {
+        y[v] = load(b + v / 2 * panels + v % 2 * VW);
+        if constexpr (FORM == COLUMNS_PACKING) {
+          if (v * VW % plan::UNIT_FLOATS == 0) prefetch(b + COMING * ldb + v * VW);
+          store(pack + v * VW, y[v]);
+        }
+      }
+      if constexpr (FORM == COLUMNS_PACKING) pack += NR;
       UNROLL for (int i = 0; i < M; i++) {
-        const vf x = splat(COLUMNS ? a[i] : a[i * lda]);
+        const vf x = splat(FORM == ROWS ? a[i * lda] : a[i]);
         UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, y[v], sum[i][v]);
       }
-      b += COLUMNS ? ldb : NR;
-      a += COLUMNS ? lda : 1;
+      b += FORM == ROWS ? NR : ldb;
+      a += FORM == ROWS ? 1 : lda;
     }
   }
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) store(c + i * ldc + v * VW, sum[i][v]); }
 }
 
 using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
-                      int64_t, const Ahead &);
+                      int64_t, const Ahead &, float *);
 
-// All tiles, by rows and vectors.
-template <bool COLUMNS>
+// All tiles, by rows and vectors; those that pack are one panel wide at most.
+template <Form FORM>
 struct Tiles {
   Tile of[MR + 1][9] = {};
-  constexpr Tiles() { fill<MR, widest(MR)>(); }
+  constexpr Tiles() { fill<MR, most(MR)>(); }
 
  private:
+  static constexpr int most(int rows) { return FORM == COLUMNS_PACKING ? 2 : widest(rows); }
   template <int M, int NV>
   constexpr void fill() {
-    of[M][NV] = tile<M, NV, COLUMNS>;
+    of[M][NV] = tile<M, NV, FORM>;
     if constexpr (NV > 1)
       fill<M, NV - 1>();
     else if constexpr (M > 1)
-      fill<M - 1, widest(M - 1)>();
+      fill<M - 1, most(M - 1)>();
   }
 };
-constexpr Tiles<false> row_tiles;
-constexpr Tiles<true> column_tiles;
+constexpr Tiles<ROWS> row_tiles;
+constexpr Tiles<COLUMNS> column_tiles;
+constexpr Tiles<COLUMNS_PACKING> packing_tiles;
 
 // Vectors that the next tile covers, of those left: all, or whole panels, so that tiles are about equal. `rows` is the
 // largest tile in the column.
@@ -147,7 +163,7 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
     for_tiles(rows, [&](int64_t row, int64_t m) {
       const int64_t next = row + m < rows ? (row + m) * ldc + v * VW : beyond;
       row_tiles.of[m][width](K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
-                             c + row * ldc + v * VW, ldc, soon(next));
+                             c + row * ldc + v * VW, ldc, soon(next), nullptr);
       after(row, m, v, width);
     });
   }
