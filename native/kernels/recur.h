@@ -8,6 +8,23 @@
 namespace bptt {
 namespace {
 
+// Rows for a tile to read. Where they lie a multiple of 4 KiB apart they share one set of the first cache, which holds
+// fewer lines than a tile has rows: then a copy in the workspace, a line further apart.
+struct Operand {
+  const float *rows;
+  int64_t ld;
+
+  Operand(const Context &context, int part, const float *at, int64_t count, int64_t stride) : rows(at), ld(stride) {
+    constexpr int64_t CROWDED = 1024, SET = 8;
+    const int64_t apart = stride + plan::UNIT_FLOATS;
+    if (stride % CROWDED != 0 || count <= SET || count * apart * 4 > WORKSPACE_BYTES) return;
+    float *const copy = context.workspace[part];
+    for (int64_t i = 0; i < count; i++) copy_row(copy + i * apart, at + i * stride, stride);
+    rows = copy;
+    ld = apart;
+  }
+};
+
 // f on a tile just stored, while it is in the first cache. Not inlined: its constants would push the tile's sums out of
 // the registers.
 template <int CELL>
@@ -109,7 +126,8 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
     if (rows <= 0) return;
     float *now = s + (context.start[i] + q.lo) * ld;
     const auto soon = [=](int64_t next) { return Ahead{now + next, now + next, ld}; };
-    multiply(rows, S, S, before, ld, pack, {now, ld}, now, ld, soon,
+    const Operand a(context, part, before, rows, ld);
+    multiply(rows, S, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
     before = now;
   }
@@ -189,7 +207,8 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
       if (next == later * ld) next = -rows * ld;
       return Ahead{s + at + next, now + next, ld};
     };
-    multiply(later, S, S, after, ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
+    const Operand a(context, part, after, later, ld);
+    multiply(later, S, S, a.rows, a.ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) {
                const int64_t corner = row * ld + v * VW;
                derive(now + corner, s + at + corner, keep ? keep + corner : nullptr, ld, m, width);
