@@ -192,9 +192,10 @@ INLINE void matrix_gradient(float *dM, int64_t N, int64_t K, const RowSource &dy
   const int64_t count = n.hi - n.lo, ld = round_up(count, VW);
   if (count == 0) return;
   dM += n.lo * K;
-  // Vectors lie along k. Where that wastes lanes (few inputs) they lie along n, on a transposed copy, if the lanes pay
-  // for the copying.
-  const int64_t saved = (count * round_up(K, VW) - K * ld) * rows;
+  // Vectors lie along k, and dy is packed ahead. Where that wastes lanes or packing (few inputs) they lie along n, on a
+  // transposed copy, if what is saved pays for the copying.
+  const int64_t packing = dy.ld > SHORT || x.ld > SHORT ? (count - K) * VW : 0;
+  const int64_t saved = (count * round_up(K, VW) - K * ld + packing) * rows;
   if (K * ld > SPARE || saved < 8 * VW * count * K) return accumulate(dM, K, dy, n, x, {0, K}, rows, T, workspace);
   float *copy = workspace + PACKED + PANELS;
   for (int64_t k = 0; k < K; k++) {
