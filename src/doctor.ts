@@ -56,7 +56,7 @@ function words({ version, runtime, chosen, backends, threads }: Omit<Diagnosis, 
     `bptt ${version} on ${runtime}, ${threads} thread${threads === 1 ? '' : 's'} worth starting`,
     ...backends.map(({ name, usable, reason, fast, portable }) =>
       usable
-        ? `  ${name === chosen ? '→' : ' '} ${name.padEnd(10)} ${how(fast!)}; portable: ${how(portable!)}`
+        ? `  ${name === chosen ? '→' : ' '} ${name.padEnd(10)} ${how(fast!)}; portable: ${how(portable!) === how(fast!) ? 'the same' : how(portable!)}`
         : `    ${name.padEnd(10)} not usable: ${reason}`,
     ),
     refusal ? `  No model can be run: ${refusal}` : `  A model with backend 'auto' runs on ${chosen}.`,
