@@ -148,6 +148,14 @@ onEach(BACKENDS, ({ config }) => {
     model.dispose()
   })
 
+  it('onProgress whose promise rejects ends the run with that error', async () => {
+    const model = make()
+    const mine = new Error('mine')
+    expect(await errorOf(() => model.train(data, { ...endless, onProgress: () => Promise.reject(mine) as never }))).toBe(mine)
+    await model.train(data, { epochs: 1 })
+    model.dispose()
+  })
+
   it('a schedule that throws, or gives no rate, ends the run and says which update', async () => {
     const model = make()
     const mine = new Error('mine')

@@ -23,6 +23,8 @@ export interface PassRequest {
   readonly scalars?: Float32Array
   /** Put into backend memory besides the data. */
   readonly writes?: readonly Write[]
+  /** Core.memory, where the pass goes on with what earlier ones left. */
+  readonly memory?: number | undefined
   /** backward(): packed upstream gradients, made for this frame. */
   readonly upstream?: (frame: Frame) => { dz?: Float32Array; dzSteps?: Float32Array; ds?: readonly Float32Array[] }
   readonly reads: (compiled: Compiled, frame: Frame) => Record<string, Read>
@@ -85,6 +87,7 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
   const turn = {
     compiled,
     frames: frame.ints,
+    memory: request.memory,
     count: 1,
     writes: [...(request.writes ?? []), ...writes],
     reads: [...Object.values(named), ...finals],

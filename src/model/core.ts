@@ -25,6 +25,8 @@ export interface Turn {
   readonly count: number
   readonly writes?: readonly Write[]
   readonly reads?: readonly Read[]
+  /** Core.memory as it was when what the turn builds on was put there. */
+  readonly memory?: number | undefined
   /** Bytes of DATA and CARRY that it uses. */
   readonly dataBytes: number
   readonly carryBytes?: number
@@ -44,6 +46,9 @@ export class Core {
   residentCarryUnits = 0
   /** What naive answers to compare with are made of: set by train(). */
   trainMean: Float64Array | undefined
+
+  /** Counts the engines that were lost: what was kept in the memory of one is not in that of the next. */
+  memory = 0
 
   private host: Float32Array | undefined
   /** The engine's parameters are older than the host's, and its packed weights than its parameters. */
@@ -153,6 +158,10 @@ export class Core {
    */
   async run(turn: Turn, effect: 'packs' | 'updates' | 'nothing'): Promise<JobResult> {
     const engine = await this.ready()
+    if (turn.memory !== undefined && turn.memory !== this.memory)
+      throw new BpttError('ERR_BACKEND', 'the engine was lost, and with it the data and moments that it held', {
+        hint: 'Start again, from the weights of the last report: train() once more, or a new trainer().',
+      })
     const { bytes } = this
     const grow = (key: keyof typeof bytes, size: number) => Math.max(bytes[key], size)
     const next = {
@@ -190,6 +199,12 @@ export class Core {
     this.engine?.stop()
   }
 
+  /** DATA and CARRY are free again from their start. */
+  endResidence(): void {
+    this.residentUnits = 0
+    this.residentCarryUnits = 0
+  }
+
   /** A read of all parameters. */
   readWeights(): Read {
     return { at: this.layout.p, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
@@ -211,6 +226,7 @@ export class Core {
   private dropEngine(): void {
     this.engine?.dispose()
     this.engine = undefined
+    this.memory++
     this.uploadNeeded = true
     Object.assign(this.bytes, { home: 0, data: 0, carry: 0, scratch: 0 })
   }

@@ -55,6 +55,8 @@ export class Training {
   private prepared = 0
   private waiting: Item | undefined
   private writes: Write[]
+  /** Where data and moments are, from the first job on (Core.memory). */
+  private memory: number | undefined
   private secondsPerRow = 0
   private readWeightsAt = performance.now()
   private reportedAt = Number.NEGATIVE_INFINITY
@@ -62,6 +64,7 @@ export class Training {
   private inStep = true
   private inFlight = false
   private stoppedEarly = false
+  private over = false
   private ending: Ending | undefined
   private best: { progress: Progress; loss: number; weights: Float32Array | undefined } | undefined
   private sinceBest = 0
@@ -80,7 +83,8 @@ export class Training {
     this.steps = countUpdates(data.train, this.batchers, settings)
     this.resident = makeResident(core, data)
     this.optimizer = new OptimizerState(core, settings)
-    this.writes = [...this.resident.writes, ...this.optimizer.start()]
+    this.writes = [...this.resident.writes, ...this.optimizer.starts]
+    this.optimizer.starts = []
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
     this.recorder = new Recorder(network, settings.epochs, this.steps, data.trainBaseline)
     this.source = items(data.train, this.batchers, settings)
@@ -118,20 +122,13 @@ export class Training {
 
   async run(): Promise<RunResult> {
     const { data } = this
-    try {
-      let next = this.prepare()
-      while (next && !this.ending) {
-        const job = next
-        const running = this.submit(job)
-        const ahead = this.pausesAtEpochs && job.items.at(-1)!.endsEpoch ? undefined : this.prepare()
-        await this.finish(job, await running)
-        next = ahead ?? (this.ending ? undefined : this.prepare())
-      }
-      await this.settle()
-    } finally {
-      this.resident.release()
-      this.optimizer.release()
+    const fail = (error: unknown) => {
+      if (this.ending?.kind !== 'error') this.ending = { kind: 'error', error }
     }
+    await this.runJobs().catch(fail)
+    await this.settle().catch(fail)
+    this.over = true
+    this.optimizer.release()
     if (this.ending?.kind === 'abort') throw this.ending.reason
     if (this.ending?.kind === 'error') throw this.ending.error
     const { history } = this.recorder
@@ -141,6 +138,17 @@ export class Training {
       stopped: this.ending ? 'stop' : this.stoppedEarly ? 'early' : 'finished',
       truncated: data.sequences.truncated,
       empty: data.sequences.empty,
+    }
+  }
+
+  private async runJobs(): Promise<void> {
+    let next = this.prepare()
+    while (next && !this.ending) {
+      const job = next
+      const running = this.submit(job)
+      const ahead = this.pausesAtEpochs && job.items.at(-1)!.endsEpoch ? undefined : this.prepare()
+      await this.finish(job, await running)
+      next = ahead ?? (this.ending ? undefined : this.prepare())
     }
   }
 
@@ -201,6 +209,7 @@ export class Training {
   private submit(job: JobPlan): Promise<JobResult> {
     return this.core.inTurn(() => {
       this.inFlight = true
+      this.memory ??= this.core.memory
       return this.core.run(this.turn(job), 'updates').finally(() => {
         this.inFlight = false
       })
@@ -215,6 +224,7 @@ export class Training {
       frames: concatFrames(job.map(({ frame }) => frame)),
       count: job.length,
       writes,
+      memory: this.memory,
       reads: readsWeights ? [this.core.readWeights()] : [],
       dataBytes: this.resident.bytes,
       carryBytes: this.carryBytes,
@@ -278,10 +288,16 @@ export class Training {
     const final = this.recorder.step === this.steps || this.stoppedEarly
     if (!onProgress || (!final && now - this.reportedAt < REPORT_MS)) return
     this.reportedAt = now
+    const fail = (error: unknown) => this.end({ kind: 'error', error })
     try {
-      onProgress(progress)
+      const returned: unknown = onProgress(progress)
+      if (returned instanceof Promise)
+        returned.catch((error) => {
+          if (this.over) throw error // nobody is left to be told but the process
+          fail(error)
+        })
     } catch (error) {
-      this.end({ kind: 'error', error })
+      fail(error)
     }
   }
 
