@@ -94,6 +94,14 @@ onEach(BACKENDS, ({ config }) => {
     all.dispose()
   })
 
+  it('sequences that are all empty have a gradient of 0, over windows too', async () => {
+    const model = make()
+    const { loss, finalState, stateGradientNorms } = await model.gradients({ x: [[], []], y: [[], []] }, { bptt: { window: 2 } })
+    expect({ loss, norms: Array.from(stateGradientNorms[0]!.data) }).toEqual({ loss: 0, norms: [0, 0] })
+    expect(finalState.layers[0]!.s.shape).toEqual([2, 8])
+    model.dispose()
+  })
+
   it('a batch in which nothing counts has loss 0, gradient 0, and changes nothing', async () => {
     const model = make()
     const before = Array.from(model.W.data)

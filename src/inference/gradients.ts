@@ -145,16 +145,15 @@ export async function gradients(
     let loss = 0
     let weight = 0
     let last: PassResult
-    if (!bptt) {
+    const rows = sequences.offsets.subarray(1).reduce((most, to, id) => Math.max(most, to - sequences.offsets[id]!), 0)
+    if (!bptt || rows === 0) {
       last = await passNow(core, request)
       collected.add(last)
       ;({ loss } = last)
       ;({ weight } = last.frame)
     } else {
-      const longest = Math.max(0, ...Array.from(sequences.offsets.subarray(1), (to, id) => to - sequences.offsets[id]!))
       const start = initial ?? core.network.state.map((S) => new Float32Array(sequences.count * S))
-      const all = windows(Math.max(longest, 1), bptt)
-      for (const window of all) {
+      for (const window of windows(rows, bptt)) {
         const first = window.counted === 0
         const result: PassResult | undefined = await passNow(core, {
           ...request,
