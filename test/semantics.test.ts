@@ -246,6 +246,18 @@ onEach(BACKENDS, ({ config }) => {
     for (const model of [labelled, linear, ties]) model.dispose()
   })
 
+  it('one long sequence among many short ones: answers are never padded; what must be says so where it cannot be had', async () => {
+    const model = make({ input: 1, state: 2 })
+    const x = [new Float32Array(100_000), ...Array.from({ length: 30_000 }, () => [1])]
+    const answers = (await model.predictMany(x)) as unknown[][]
+    expect([answers.length, answers[0]!.length, answers[1]!.length]).toEqual([30_001, 100_000, 1])
+    await expect(model.forward(x)).rejects.toMatchObject({
+      code: 'ERR_OUT_OF_MEMORY',
+      message: expect.stringContaining('[30001, 100000, 4] could not be had. All sequences are padded'),
+    })
+    model.dispose()
+  })
+
   it('text goes in as strings and comes out as characters', async () => {
     const v = text.chars('hello world')
     const model = new RNN({ input: v, state: 16, output: v, readout: 'all', ...config })

@@ -13,7 +13,7 @@ import type { Sequences, Targets, Upstream } from '../sequences/data.js'
 import type { Backward, State, Tensor, Weights } from '../types.js'
 import { expandRows, expandSteps, stepStarts } from './expand.js'
 import { tensor } from './forward.js'
-import { everyId, type PassRequest, type PassResult, passNow, readRows } from './pass.js'
+import { type PassRequest, type PassResult, passNow, readRows } from './pass.js'
 
 export interface GradientOptions {
   readonly initial: Float32Array[] | undefined
@@ -45,7 +45,6 @@ class Collected {
   readonly x: Tensor
   readonly initialState: Tensor[]
   readonly norms: Tensor[]
-  private readonly ids: Int32Array
   private readonly T: number
 
   constructor(
@@ -55,7 +54,6 @@ class Collected {
     const { state, input } = core.network
     const B = sequences.count
     this.T = longest(sequences)
-    this.ids = everyId(B)
     this.x = tensor([B, this.T, input.size])
     this.initialState = state.map((S) => tensor([B, S]))
     this.norms = state.map(() => tensor([B, this.T + 1]))
@@ -65,7 +63,7 @@ class Collected {
     const { state, input } = this.core.network
     this.addInputs(read['dx']!, frame, input.size, window)
     state.forEach((S, k) => {
-      if (!window || window.from === 0) expandRows(this.initialState[k]!.data, S, read[`g0${k}`]!, frame, this.ids)
+      if (!window || window.from === 0) expandRows((j) => this.initialState[k]!.data.subarray(j * S), S, read[`g0${k}`]!, frame)
       this.setNorms(this.norms[k]!.data, read[`norms${k}`]!, read[`norms0${k}`]!, frame, window)
     })
   }
@@ -73,7 +71,7 @@ class Collected {
   /** dL/dx, summed over the windows that see a step. */
   private addInputs(packed: Float32Array | Float64Array, frame: Frame, R: number, window: Window | undefined): void {
     const { sequences, T, x } = this
-    if (!window) return expandSteps(x.data, T, R, packed, { frame, sequences, ids: this.ids }, 0)
+    if (!window) return expandSteps((j) => x.data.subarray(j * T * R), R, packed, { frame, sequences }, 0)
     const width = stride(R)
     this.visit(frame, window, (id, step, row) => {
       const at = (id * T + step) * R
