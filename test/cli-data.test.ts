@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Progress } from 'bptt'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readData } from '#lib/cli/data-file.js'
-import { bar, duration, number, ProgressLine, paint } from '#lib/cli/screen.js'
+import { backend, bar, duration, number, ProgressLine, paint } from '#lib/cli/screen.js'
 import { dataOf, type Request, taskOf } from '#lib/cli/task.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'bptt-data-'))
@@ -213,6 +213,16 @@ describe('the screen', () => {
     line.end()
     expect(out.written).toHaveLength(20)
     expect(out.written.at(-1)).toBe('epoch 100/100  loss 0.0010  accuracy 50.0 % (majority class: 25.0 %)\n')
+  })
+
+  it('says which backend it is, and why not a better one', () => {
+    const of = { name: 'reference', isa: 'javascript', arithmetic: 'mul-add', threads: 1 }
+    const why = [
+      { candidate: 'native', refused: 'BPTT_BACKEND asks for another' },
+      { candidate: 'wasm', refused: 'BPTT_BACKEND asks for another' },
+    ]
+    expect(backend({ ...of, why })).toBe('reference javascript, mul-add, 1 thread (not native or wasm: BPTT_BACKEND asks for another)')
+    expect(backend({ ...of, why: [] })).toBe('reference javascript, mul-add, 1 thread (the first choice)')
   })
 
   it('has colours on a terminal only, and none where NO_COLOR is set', () => {

@@ -77,7 +77,9 @@ export function backend({
   threads: number
   why: { candidate: string; refused: string }[]
 }): string {
-  const passed = why.map(({ candidate, refused }) => `not ${candidate}: ${refused}`).join('; ') || 'the first choice'
+  const reasons = [...new Set(why.map(({ refused }) => refused))]
+  const refusedFor = (reason: string) => why.filter(({ refused }) => refused === reason).map(({ candidate }) => candidate)
+  const passed = reasons.map((reason) => `not ${refusedFor(reason).join(' or ')}: ${reason}`).join('; ') || 'the first choice'
   return `${name}${isa && isa !== name ? ` ${isa}` : ''}, ${arithmetic}, ${plural(threads, 'thread')} (${passed})`
 }
 
@@ -110,6 +112,7 @@ export class ProgressLine {
     this.step = p.step
     const share = p.steps > 0 ? p.step / p.steps : 1
     if (this.live) return this.overwrite(p, share)
+    if (share < 1 && p.epochs > 1 && p.epoch === p.epochs) return // the last epoch is told at its end
     if (share < (share < 1 ? this.shown + 1 : this.shown) / MOST_LINES) return
     this.shown = Math.floor(share * MOST_LINES + 1e-9) + Number(share === 1)
     this.out.write(
