@@ -76,6 +76,18 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it('counts the updates of ragged windows in every epoch to come, without keeping the event loop', async () => {
+      const model = make({ readout: 'all' })
+      const windowed = { bptt: { window: 3 }, batchSize: 16 }
+      const steps = { x, y: x.map((s) => s.map(() => 1)) } as never
+      const { best } = await model.train(steps, { ...windowed, epochs: 1 })
+      expect(best.step).toBe(best.steps)
+      const run = model.train(steps, { ...windowed, epochs: 1e9 })
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      expect((await run.stop()).stopped).toBe('stop')
+      model.dispose()
+    })
+
     it('stop() resolves with what was done, also at once', async () => {
       const model = make()
       const before = hashOf(model)

@@ -10,18 +10,19 @@ import type { Core } from '../model/core.js'
 import { type Compiled, compile } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
+import { platform } from '../platform/platform.js'
 import { concatFrames, setScalars } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
 import { batchersOf, type DataSet, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
-import { countUpdates, type Item, items } from './items.js'
+import { type Item, items, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
 import { OptimizerState } from './optimizer-state.js'
 import { Recorder } from './progress.js'
 import { rateOf } from './schedules.js'
 import type { TrainSettings } from './settings.js'
 
 const JOB_SECONDS = 0.01
-/** At most this long is spent at a time on making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
+/** At most this long is spent at a time on counting and making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
 const PREPARE_MS = 4
 const MOST_FRAMES = 4096
 /** Between two reports of onProgress. */
@@ -51,7 +52,8 @@ export class Training {
   private readonly carryBytes: number
   /** Something is decided at each epoch's end. */
   private readonly pausesAtEpochs: boolean
-  private readonly steps: number
+  /** Updates of the whole run; 0 until they are counted. */
+  private steps: number
   private prepared = 0
   private waiting: Item | undefined
   private writes: Write[]
@@ -80,13 +82,13 @@ export class Training {
   ) {
     const { network, layout } = core
     this.batchers = batchersOf(core, data, settings.bptt)
-    this.steps = countUpdates(data.train, this.batchers, settings)
     this.resident = makeResident(core, data)
     this.optimizer = new OptimizerState(core, settings)
     this.writes = [...this.resident.writes, ...this.optimizer.starts]
     this.optimizer.starts = []
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
-    this.recorder = new Recorder(network, settings.epochs, this.steps, data.trainBaseline)
+    this.steps = (updatesOfEachEpoch(data.train, this.batchers, settings) ?? 0) * settings.epochs
+    this.recorder = new Recorder(network, settings.epochs, data.trainBaseline)
     this.source = items(data.train, this.batchers, settings)
     this.pausesAtEpochs = data.validation !== undefined || this.rate.listens
 
@@ -141,8 +143,24 @@ export class Training {
     }
   }
 
+  /** Every epoch must be shuffled for it, which the event loop should not wait for. */
+  private async countUpdates(): Promise<void> {
+    const { data, batchers, settings } = this
+    let steps = 0
+    let since = performance.now()
+    for (let epoch = 1; epoch <= settings.epochs && !this.ending; epoch++) {
+      steps += updatesOfEpoch(data.train, batchers, settings, epoch)
+      if (performance.now() - since < PREPARE_MS) continue
+      await platform().pause()
+      since = performance.now()
+    }
+    this.steps = steps
+  }
+
   private async runJobs(): Promise<void> {
-    let next = this.prepare()
+    if (this.steps === 0) await this.countUpdates()
+    this.recorder.steps = this.steps
+    let next = this.ending ? undefined : this.prepare()
     while (next && !this.ending) {
       const job = next
       const running = this.submit(job)
