@@ -42,7 +42,10 @@ export async function doctor(): Promise<Diagnosis> {
   let chosen: BackendName | undefined
   let refusal = ''
   try {
-    chosen = chooseBackend().backend.name
+    const { name } = chooseBackend().backend
+    const { usable, reason } = backends.find((backend) => backend.name === name)! // it loads, but may be told to do what it cannot
+    if (usable) chosen = name
+    else refusal = reason!
   } catch (error) {
     refusal = error instanceof BpttError ? error.message : String(error)
   }

@@ -3,9 +3,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type AnyRNN, RNN } from 'bptt'
+import { type AnyRNN, doctor, RNN } from 'bptt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+const native = (await doctor()).backends.some(({ name, usable }) => name === 'native' && usable)
 const main = resolve('dist/node/cli/main.js')
 let folder: string
 beforeAll(() => {
@@ -129,6 +130,14 @@ describe('mistakes in files', () => {
       code: 1,
       out: '',
       err: 'bptt: numbers.jsonl:2: x: does not suit the model: expected a text, received one number a step. [ERR_DATA]\n',
+    })
+    file('whole.jsonl', '{"x":[1,2],"y":1}\n{"x":[2,1],"y":2}\n')
+    file('gaps.jsonl', '{"x":[1,2]}\n{"x":[null,1]}\n')
+    expect(bptt(['train', 'whole.jsonl', '--epochs', '1', '--state', '2']).code).toBe(0)
+    expect(bptt(['predict', 'whole.safetensors', 'gaps.jsonl'])).toEqual({
+      code: 1,
+      out: '',
+      err: 'bptt: gaps.jsonl:2: x: has a missing reading. The model was trained on a file without any. [ERR_DATA]\n',
     })
   })
 
@@ -283,7 +292,13 @@ describe('doctor and verify', () => {
     expect(JSON.parse(bptt(['doctor', '--json'], { env: { BPTT_BACKEND: 'reference' } }).out)).toMatchObject({ chosen: 'reference' })
     const wrong = bptt(['doctor'], { env: { BPTT_BACKEND: 'gpu' } })
     expect(wrong.code).toBe(1)
-    expect(wrong.out).toContain('gpu')
+    expect(wrong.out).toContain('No model can be run: BPTT_BACKEND: there is no such backend')
+  })
+
+  it.skipIf(!native)('doctor does not choose a backend that is told to do what it cannot', () => {
+    const { code, out } = bptt(['doctor'], { env: { BPTT_BACKEND: 'native', BPTT_ISA: 'abacus' } })
+    expect(code).toBe(1)
+    expect(out).toMatch(/No model can be run: BPTT_ISA names no instruction set .* received "abacus"/)
   })
 
   it('verify finds one hash for each class', () => {

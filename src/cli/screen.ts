@@ -138,7 +138,7 @@ export class ProgressLine {
       share < 1 ? `${duration(p.etaSeconds)} left` : 'done',
     ]
     const columns = this.out.columns ?? 80
-    const room = () => columns - before.length - after.join('  ').length - 4
+    const room = () => columns - before.length - after.join('  ').length - 4 // three beside the bar, and the last one stays free
     while (room() < 8 && after.length > 1) after.splice(after.length > 3 ? -2 : -1, 1) // a narrow terminal: speed goes first
     const width = Math.min(24, room())
     const { dim, cyan } = this.paint

@@ -28,7 +28,7 @@ export function taskOf(data: DataFile, { head, readout = Array.isArray(data.rows
     input: inputOf(data, tokens),
     output: outputOf(data, readout, head),
     readout,
-    ...(hasGaps(data) ? { missing: 'mask' as const } : {}),
+    ...(data.rows.some(hasGaps) ? { missing: 'mask' as const } : {}),
   }
 }
 
@@ -44,11 +44,13 @@ export function dataOf(
 }
 
 /** @throws ERR_DATA at the first row that this network cannot read */
-export function checkInput({ rows, file }: DataFile, { config: { input } }: Pick<AnyRNN, 'config'>): void {
+export function checkInput({ rows, file }: DataFile, { config: { input, missing } }: Pick<AnyRNN, 'config'>): void {
   const expected = typeof input === 'number' ? numbers(input) : 'tokens' in input ? numbers(1) : 'a text'
   for (const row of rows) {
     const received = kindOfInput(row)
     if (received && received !== expected) throw bad(file, row.line, 'does not suit the model', { at: 'x', expected, received })
+    if (missing === 'error' && hasGaps(row))
+      throw bad(file, row.line, 'has a missing reading', { at: 'x', hint: 'The model was trained on a file without any.' })
   }
 }
 
@@ -79,8 +81,8 @@ function inputOf({ rows, file }: DataFile, tokens: number | undefined): Input {
   return Array.isArray(first.x[0]) ? first.x[0].length : 1
 }
 
-const hasGaps = ({ rows }: DataFile) =>
-  rows.some(({ x }) => typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step))))
+const hasGaps = ({ x }: Row) =>
+  typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step)))
 
 /** One answer, or the answer of one step. */
 interface Answer {
