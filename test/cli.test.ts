@@ -82,6 +82,10 @@ describe('mistakes in the command line', () => {
     ],
     [['train', 'words.tsv', '--patience', '3'], 'bptt: --patience: needs --validation, whose loss it watches. [ERR_INVALID_ARG]'],
     [['train', '-'], 'bptt: --out: is needed with standard input: expected FILE. [ERR_INVALID_ARG]'],
+    [
+      ['train', 'words.tsv', '-o', './words.tsv'],
+      'bptt: --out: is the data file, which the model would replace: received "./words.tsv". [ERR_INVALID_ARG]',
+    ],
     [['doctor', '--json=yes'], 'bptt: --json: takes no value: received "yes". [ERR_INVALID_ARG]'],
   ])('%j', (args, message) => {
     textFile()

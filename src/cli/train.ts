@@ -1,11 +1,11 @@
 /* `bptt train FILE`: a network for a file of sequences, trained, with its progress, and saved; Ctrl-C ends the training and saves too. */
 import { accessSync, constants, statSync } from 'node:fs'
-import { basename, dirname, extname } from 'node:path'
+import { basename, dirname, extname, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { BACKENDS, INITS, NONLINEARITIES, READOUTS } from '../check/config.js'
-import { BpttError } from '../errors.js'
+import { BpttError, show } from '../errors.js'
 import { type AnyRNN, RNN } from '../rnn.js'
-import type { Progress } from '../types.js'
+import type { Progress, RunResult } from '../types.js'
 import { type Arguments, type Flags, flagLines, numeric, placed, UsageError, word } from './arguments.js'
 import { FORMATS, inFile, readData, reason } from './data-file.js'
 import { backend, duration, ProgressLine, paint, plural, scores, size, whole } from './screen.js'
@@ -113,27 +113,12 @@ export async function run(args: Arguments): Promise<number> {
     line.end()
     interrupt.forget()
   }
-  const { truncated, empty, best, history, stopped } = await training
-  if (truncated) say(`${plural(truncated, 'sequence')} cut to the last steps by --max-length.`)
-  if (empty) say(`${plural(empty, 'sequence')} without a step.`)
-  const last = history.at(-1)
-  if (last) {
-    const seconds = duration((performance.now() - started) / 1000)
-    say(dim(`${plural(last.epoch, 'epoch')} in ${seconds}, ${whole(last.sequencesPerSecond)} sequences/s`))
-    const kept = args.values.has('patience') && best ? best : last
-    say(kept.validation ? `Validation: ${scores(kept.validation)}` : `Training: ${scores(kept)}`)
-    if (best?.validation && best.epoch < last.epoch) {
-      const lower = `validation loss ${best.validation.loss.toFixed(4)}`
-      say(
-        kept === best
-          ? `Epoch ${best.epoch}, the best one, is kept.`
-          : `Epoch ${best.epoch} was better: ${lower}. --patience keeps the best.`,
-      )
-    }
-  }
+  const result = await training
+  for (const words of summary(result, args.values.has('patience'), (performance.now() - started) / 1000)) say(words)
 
   await model.save(out)
   const bytes = statSync(out).size
+  const { stopped, best } = result
   tell({ model: out, bytes, parameters: model.parameterCount, stopped, best, backend: model.backend })
   say(`${interrupt.happened ? 'Interrupted; what was learnt is saved:' : 'Saved'} ${bold(out)} (${size(bytes)})`)
   say(dim(`Try it: npx bptt predict ${out} ${path === '-' ? 'FILE' : path}`))
@@ -146,6 +131,8 @@ function outFile({ values }: Arguments, path: string): string {
   if (given === undefined && path === '-')
     throw new UsageError('ERR_INVALID_ARG', 'is needed with standard input', { at: '--out', expected: 'FILE' })
   const out = given ?? `${basename(path, extname(path))}.safetensors`
+  if (resolve(out) === resolve(path))
+    throw new UsageError('ERR_INVALID_ARG', 'is the data file, which the model would replace', { at: '--out', received: show(out) })
   try {
     accessSync(dirname(out), constants.W_OK)
   } catch (error) {
@@ -154,6 +141,26 @@ function outFile({ values }: Arguments, path: string): string {
   if (statSync(out, { throwIfNoEntry: false })?.isDirectory())
     throw new BpttError('ERR_IO', 'is a folder', { file: out, hint: 'Give the name of a file.' })
   return out
+}
+
+/** What came of a run, in lines. The first epoch may not have ended: then there is nothing to judge. */
+function summary({ truncated, empty, best, history }: RunResult, keepsBest: boolean, seconds: number): string[] {
+  const lines: string[] = []
+  if (truncated) lines.push(`${plural(truncated, 'sequence')} cut to the last steps by --max-length.`)
+  if (empty) lines.push(`${plural(empty, 'sequence')} without a step.`)
+  const last = history.at(-1)
+  if (!last) return lines
+  lines.push(`${plural(last.epoch, 'epoch')} in ${duration(seconds)}, ${whole(last.sequencesPerSecond)} sequences/s`)
+  const { validation, ...training } = keepsBest ? best : last
+  lines.push(validation ? `Validation: ${scores(validation)}` : `Training: ${scores(training)}`)
+  if (!best.validation || best.epoch === last.epoch) return lines
+  const { epoch, validation: its } = best
+  lines.push(
+    keepsBest
+      ? `Epoch ${epoch}, the best one, is kept.`
+      : `Epoch ${epoch} was better: validation loss ${its.loss.toFixed(4)}. --patience keeps the best.`,
+  )
+  return lines
 }
 
 /** `57 characters → state of 64 → one of 4 labels for every sequence`. */
