@@ -75,7 +75,8 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
   const { data, writes, bytes } = placeData(core, capacity, sequences, targets, upstream?.(frame))
 
   const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
-  const compiled = core.compiled({ ...wants, ...(core.mustPack && { pack: true }), ...(carry && { carry }) }, capacity, data)
+  const pack = core.mustPack(wants.gradients ? 'all' : 'forward')
+  const compiled = core.compiled({ ...wants, ...(pack && { pack }), ...(carry && { carry }) }, capacity, data)
   const named = reads(compiled, frame)
   const carries = carry ? core.layout.carries(carry) : []
   if (initial && initial !== 'carried')
@@ -94,12 +95,15 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
     dataBytes: bytes,
     carryBytes: carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0,
   }
-  const result = await core.run(turn, wants.update ? 'updates' : packsAll(wants) ? 'packs' : 'nothing')
+  const result = await core.run(turn, wants.update ? 'updates' : pack ? packs(wants) : 'nothing')
   return unpackResult(core, result, frame, compiled, Object.keys(named))
 }
 
-/** Only a plan that reads out and goes back through everything has packed all matrices. */
-const packsAll = (wants: PassRequest['wants']) => Boolean(wants.loss && wants.gradients && wants.dx)
+/** A plan packs what it uses: V where it reads out, and the way back where it goes all of it. */
+function packs({ logits, outputs, loss, gradients, dx }: PassRequest['wants']): 'packs forward' | 'packs all' | 'nothing' {
+  if (!(logits || outputs || loss)) return 'nothing'
+  return gradients && dx ? 'packs all' : 'packs forward'
+}
 
 function unpackResult(core: Core, { results, reads }: JobResult, frame: Frame, compiled: Compiled, names: string[]): PassResult {
   const read: PassResult['read'] = {}
