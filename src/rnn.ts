@@ -132,14 +132,15 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   }
 
   /**
-   * Replaces weights; what is left out stays. Each is flat numbers, an array of rows, or { data, shape }.
+   * Replaces weights; what is left out stays. Each is flat numbers, an array of rows, or { data, shape }. Another model gives all of its own.
    * @throws ERR_SHAPE_MISMATCH, ERR_NONFINITE, ERR_BUSY; then nothing was changed
    */
   setWeights(weights: Partial<Weights<Num | ArrayLike<Num> | TensorLike>>): void {
     const core = RNN.#of(this)
     const release = core.startWriting('setWeights()')
     try {
-      core.setWeights(readWeights(core.layout.table, core.weights(), weights))
+      const given = typeof weights === 'object' && weights !== null && #core in weights ? tensorsOf(weights.#core) : weights
+      core.setWeights(readWeights(core.layout.table, core.weights(), given))
     } finally {
       release()
     }

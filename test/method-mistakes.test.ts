@@ -72,6 +72,7 @@ const throwing: Mistake[] = [
   ['U transposed', plain, (m) => m.setWeights({ U: { data: new Float32Array(12), shape: [3, 4] } }), 'ERR_SHAPE_MISMATCH', 'weights.U', 'weights.U: has another shape than the network: expected [4, 3], received [3, 4].'],
   ['NaN in a weight', plain, (m) => m.setWeights({ c: [1, 1], V: [[1, 2, 3, 4], [1, 2, 3, Number.NaN]] }), 'ERR_NONFINITE', 'weights.V[1][3]', 'weights.V[1][3]: is NaN: expected a finite number.'],
   ['an unknown weight', plain, (m) => m.setWeights({ u: 1 }), 'ERR_UNKNOWN_OPTION', 'weights.u', 'weights.u: is not known here: expected layers, U, W, b, bh, V, c.'],
+  ['no weights', plain, (m) => m.setWeights({}), 'ERR_INVALID_ARG', 'weights', 'weights: has no weights: expected layers, U, W, b, bh, V, c.'],
   ['a second bias', plain, (m) => m.setWeights({ bh: [1, 2, 3, 4] }), 'ERR_SHAPE_MISMATCH', 'weights.bh', 'weights.bh: is not a weight of this network: expected only U, W, V, b, c.'],
   ['U of layers', stacked, (m) => m.U, 'ERR_SHAPE_MISMATCH', 'U', 'U: there is a U for each layer of a stacked network. Use layers[k].U.'],
   ['setWeights({ U }) of layers', stacked, (m) => m.setWeights({ U: [1] }), 'ERR_SHAPE_MISMATCH', 'weights.U', 'weights.U: there is a U for each layer of a stacked network. Use layers[k].U.'],

@@ -250,6 +250,39 @@ onEach(BACKENDS, ({ config }) => {
       for (const m of [model, alone]) m.dispose()
     })
 
+    it('every read uses the weights as they are, whatever was read before', async () => {
+      const reads: ((model: ReturnType<typeof make>) => Promise<unknown>)[] = [
+        (model) => model.predictMany(x),
+        (model) => model.gradients(data),
+        (model) => model.backward(x, { logits: { data: new Float32Array(128).fill(1), shape: [64, 2] } }),
+        (model) => model.evaluate(data),
+      ]
+      const model = make()
+      const trainer = model.trainer()
+      for (const change of [() => trainer.step(data), async () => model.setWeights(make({ seed: 2 }))])
+        for (const first of reads)
+          for (const second of reads) {
+            await first(model)
+            await change()
+            await first(model)
+            const fresh = make()
+            fresh.setWeights(model)
+            expect(await second(model)).toEqual(await second(fresh))
+            fresh.dispose()
+          }
+      model.dispose()
+    })
+
+    it('setWeights takes another model, or its layers with one of them replaced', async () => {
+      const [model, other] = [make(), make({ seed: 3 })]
+      model.setWeights(other)
+      expect(weightsOf(model)).toEqual(weightsOf(other))
+      model.setWeights({ U: { data: new Float32Array(96).fill(0.5), shape: [24, 4] }, layers: other.layers } as never)
+      expect(model.U.data).toEqual(new Float32Array(96).fill(0.5))
+      expect(model.W).toEqual(other.W)
+      for (const each of [model, other]) each.dispose()
+    })
+
     it('weights are copies: nobody writes into the model', () => {
       const model = make()
       model.W.data.fill(9)
