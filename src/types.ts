@@ -231,7 +231,7 @@ export interface TrainOptions<D> extends StepOptions {
   bptt?: { window: number; stride?: number; carryState?: boolean }
   /** Data, or a share of the training data. */
   validation?: number | D | { fraction: number; by: 'tail' | 'shuffle' | 'group' }
-  /** Needs validation. Defaults: patience 5, minDelta 0, restoreBest true. */
+  /** Needs validation. Ends after `patience` epochs in a row (at least 1) that were no better. Defaults: patience 5, minDelta 0, restoreBest true. */
   earlyStopping?: { patience?: number; minDelta?: number; restoreBest?: boolean }
   classWeight?: 'balanced' | Num | Readonly<Record<string, number>>
   signal?: AbortSignal

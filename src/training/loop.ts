@@ -281,8 +281,9 @@ export class Training {
   private endEpoch(epoch: number, validation?: Progress['validation'], took = 0): Progress {
     const progress = this.recorder.endEpoch(epoch, validation, took)
     const loss = validation?.loss ?? progress.loss
-    if (!this.best || loss < this.best.loss - (this.settings.earlyStopping?.minDelta ?? 0)) {
-      this.best = { progress, loss, weights: this.settings.earlyStopping?.restoreBest ? this.core.weights() : undefined }
+    const { earlyStopping } = this.settings
+    if (!this.best || Number.isNaN(this.best.loss) || loss < this.best.loss - (earlyStopping?.minDelta ?? 0)) {
+      this.best = { progress, loss, weights: earlyStopping?.restoreBest ? this.core.weights() : undefined }
       this.sinceBest = 0
     } else this.sinceBest++
     this.report(progress)
@@ -296,7 +297,7 @@ export class Training {
     const progress = this.endEpoch(epoch, scores, performance.now() - from)
     this.rate.epochEnded(scores?.loss ?? progress.loss)
     const { earlyStopping } = this.settings
-    if (earlyStopping && this.sinceBest >= earlyStopping.patience && epoch < this.settings.epochs) this.stoppedEarly = true
+    if (earlyStopping && this.sinceBest >= Math.max(1, earlyStopping.patience) && epoch < this.settings.epochs) this.stoppedEarly = true
   }
 
   /** onProgress, at most ten times a second, and at the end. */
