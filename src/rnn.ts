@@ -89,7 +89,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     return new RNN({ [FROM]: model } as unknown as Config) as M
   }
 
-  /** The configuration with every default filled in: a copy. */
+  /** The configuration with every default filled in; frozen. */
   get config(): Config<I, O, R> {
     RNN.#of(this)
     return this.#config

@@ -273,6 +273,21 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it('labels and config cannot be written into either', async () => {
+      const model = make({ output: ['a', 'b'] })
+      const { label } = (await model.predict(x[0]!)) as never as { label: string }
+      const { config, labels } = model as never as { config: { state: number[]; output: { softmax: string[] } }; labels: string[] }
+      for (const write of [
+        () => (config.state[0] = 1),
+        () => (config.output.softmax[0] = 'z'),
+        () => (labels[0] = 'z'),
+        () => labels.sort(),
+      ])
+        expect(write).toThrow(TypeError)
+      expect(await model.predict(x[0]!)).toMatchObject({ label })
+      model.dispose()
+    })
+
     it('setWeights takes another model, or its layers with one of them replaced', async () => {
       const [model, other] = [make(), make({ seed: 3 })]
       model.setWeights(other)
