@@ -9,6 +9,7 @@ import { BpttError, show } from './errors.js'
 import type { Model } from './files/model-file.js'
 import { readSource } from './files/source.js'
 import { evaluate } from './inference/evaluate.js'
+import { longest } from './inference/expand.js'
 import { forward } from './inference/forward.js'
 import { backward, gradients } from './inference/gradients.js'
 import { predictions } from './inference/predict.js'
@@ -133,6 +134,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
 
   /**
    * Replaces weights; what is left out stays. Each is flat numbers, an array of rows, or { data, shape }. Another model gives all of its own.
+   * What is still being answered meanwhile may be answered from the old weights, the new, or part of it from each.
    * @throws ERR_SHAPE_MISMATCH, ERR_NONFINITE, ERR_BUSY; then nothing was changed
    */
   setWeights(weights: Partial<Weights<Num | ArrayLike<Num> | TensorLike>>): void {
@@ -214,8 +216,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     const core = checked(RNN.#of(this))
     const { initialState } = readForwardOptions(o)
     const sequences = readSequences(core.network, xs, { at: 'xs' })
-    const T = sequences.lengths.reduce((most, length) => Math.max(most, length), 0)
-    const given = readUpstream(core.network, upstream, sequences.count, T)
+    const given = readUpstream(core.network, upstream, sequences.count, longest(sequences))
     return backward(core, sequences, given, readInitialState(core.network, initialState as State, sequences.count))
   }
 

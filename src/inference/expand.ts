@@ -8,6 +8,9 @@ import { stride } from '../plan/memory.js'
 import type { Frame } from '../sequences/batch.js'
 import type { Sequences } from '../sequences/data.js'
 
+/** T of what is padded to it. */
+export const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)
+
 /** Packed row at which each step of a frame starts, [T + 1]. */
 export function stepStarts({ ints, T }: Frame): Int32Array {
   const start = new Int32Array(T + 1)

@@ -4,7 +4,7 @@ import type { Core } from '../model/core.js'
 import type { Sequences } from '../sequences/data.js'
 import type { State, Tensor } from '../types.js'
 import { forEachChunk } from './chunks.js'
-import { expandRows, expandSteps } from './expand.js'
+import { expandRows, expandSteps, longest } from './expand.js'
 import { pass, readRows } from './pass.js'
 
 export interface Forward {
@@ -27,8 +27,6 @@ export function tensor(shape: number[]): Tensor {
     })
   }
 }
-
-const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)
 
 /** The outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. */
 export async function outputsOf(core: Core, sequences: Sequences): Promise<Float32Array[]> {

@@ -11,7 +11,7 @@ import { stride, UNIT_FLOATS } from '../plan/memory.js'
 import { type Frame, type Window, windows } from '../sequences/batch.js'
 import type { Sequences, Targets, Upstream } from '../sequences/data.js'
 import type { Backward, State, Tensor, Weights } from '../types.js'
-import { expandRows, expandSteps, stepStarts } from './expand.js'
+import { expandRows, expandSteps, longest, stepStarts } from './expand.js'
 import { tensor } from './forward.js'
 import { type PassRequest, type PassResult, passNow, readRows } from './pass.js'
 
@@ -279,5 +279,3 @@ function addToInitialStates(
     })
   }
 }
-
-const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)
