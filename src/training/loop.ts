@@ -23,7 +23,7 @@ import type { TrainSettings } from './settings.js'
 
 const JOB_SECONDS = 0.01
 /** At most this long is spent at a time on counting and making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
-const PREPARE_MS = 4
+const PREPARE_MS = 2
 const MOST_FRAMES = 4096
 /** Between two reports of onProgress. */
 const REPORT_MS = 100

@@ -2,6 +2,7 @@
 import type { Write } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
 import type { Update } from '../plan/compile.js'
+import { SCALAR_COUNT } from '../plan/frame.js'
 import { NONE, UNIT_FLOATS } from '../plan/memory.js'
 import { allocate } from '../sequences/numbers.js'
 import { momentsOf, updateFlags, updateScalars } from './scalars.js'
@@ -22,6 +23,7 @@ export class OptimizerState {
   updates = 0
   readonly update: Update
   private readonly taken: number[] = []
+  private readonly list = new Float32Array(SCALAR_COUNT)
   /** What must be written before the first update. */
   starts: readonly Write[]
 
@@ -55,8 +57,8 @@ export class OptimizerState {
   /** Gives the moments' memory back; they are gone. */
   readonly release: () => void
 
-  /** Scalars of the update that comes `ahead` updates after the next one. */
+  /** Scalars of the update that comes `ahead` updates after the next one: always the same array. */
   scalars(lr: number, ahead = 0): Float32Array {
-    return updateScalars(this.settings, lr, this.updates + ahead + 1)
+    return updateScalars(this.settings, lr, this.updates + ahead + 1, this.list)
   }
 }
