@@ -10,15 +10,20 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { duration, ProgressLine, paint } from '#lib/cli/screen.js'
 
-const { values, positionals } = parseArgs({
-  options: { seed: { type: 'string' }, seeds: { type: 'string' }, share: { type: 'string' } },
-  allowPositionals: true,
-})
+const { values, positionals } = commandLine()
 const root = positionals[0] ?? process.env.BPTT_DATA ?? fileURLToPath(new URL('../../shared/data', import.meta.url))
-const seeds = (values.seed ?? values.seeds ?? '0,1,2').split(',').map(Number)
+const seeds = (values.seeds ?? '0,1,2').split(',').map(Number)
 const share = Number(values.share ?? 1)
 if (!seeds.every(Number.isSafeInteger) || !(share > 0 && share <= 1))
   leave('--seeds takes whole numbers, as in 0,1,2; --share a number above 0 and up to 1.')
+
+function commandLine() {
+  try {
+    return parseArgs({ options: { seeds: { type: 'string' }, share: { type: 'string' } }, allowPositionals: true })
+  } catch (error) {
+    leave(error.message)
+  }
+}
 
 /** The folder of a data set; ends the program with code 2 where it is not there. */
 export function folder(name) {

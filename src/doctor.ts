@@ -42,7 +42,10 @@ export async function doctor(): Promise<Diagnosis> {
   let chosen: BackendName | undefined
   let refusal = ''
   try {
-    chosen = chooseBackend().backend.name
+    const { name } = chooseBackend().backend
+    const { usable, reason } = backends.find((backend) => backend.name === name)! // it loads, but may be told to do what it cannot
+    if (usable) chosen = name
+    else refusal = reason!
   } catch (error) {
     refusal = error instanceof BpttError ? error.message : String(error)
   }
@@ -56,7 +59,7 @@ function words({ version, runtime, chosen, backends, threads }: Omit<Diagnosis, 
     `bptt ${version} on ${runtime}, ${threads} thread${threads === 1 ? '' : 's'} worth starting`,
     ...backends.map(({ name, usable, reason, fast, portable }) =>
       usable
-        ? `  ${name === chosen ? '→' : ' '} ${name.padEnd(10)} ${how(fast!)}; portable: ${how(portable!)}`
+        ? `  ${name === chosen ? '→' : ' '} ${name.padEnd(10)} ${how(fast!)}; portable: ${how(portable!) === how(fast!) ? 'the same' : how(portable!)}`
         : `    ${name.padEnd(10)} not usable: ${reason}`,
     ),
     refusal ? `  No model can be run: ${refusal}` : `  A model with backend 'auto' runs on ${chosen}.`,

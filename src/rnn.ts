@@ -9,6 +9,7 @@ import { BpttError, show } from './errors.js'
 import type { Model } from './files/model-file.js'
 import { readSource } from './files/source.js'
 import { evaluate } from './inference/evaluate.js'
+import { longest } from './inference/expand.js'
 import { forward } from './inference/forward.js'
 import { backward, gradients } from './inference/gradients.js'
 import { predictions } from './inference/predict.js'
@@ -89,7 +90,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     return new RNN({ [FROM]: model } as unknown as Config) as M
   }
 
-  /** The configuration with every default filled in: a copy. */
+  /** The configuration with every default filled in; frozen. */
   get config(): Config<I, O, R> {
     RNN.#of(this)
     return this.#config
@@ -132,14 +133,16 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   }
 
   /**
-   * Replaces weights; what is left out stays. Each is flat numbers, an array of rows, or { data, shape }.
+   * Replaces weights; what is left out stays. Each is flat numbers, an array of rows, or { data, shape }. Another model gives all of its own.
+   * What is still being answered meanwhile may be answered from the old weights, the new, or part of it from each.
    * @throws ERR_SHAPE_MISMATCH, ERR_NONFINITE, ERR_BUSY; then nothing was changed
    */
   setWeights(weights: Partial<Weights<Num | ArrayLike<Num> | TensorLike>>): void {
     const core = RNN.#of(this)
     const release = core.startWriting('setWeights()')
     try {
-      core.setWeights(readWeights(core.layout.table, core.weights(), weights))
+      const given = typeof weights === 'object' && weights !== null && #core in weights ? tensorsOf(weights.#core) : weights
+      core.setWeights(readWeights(core.layout.table, core.weights(), given))
     } finally {
       release()
     }
@@ -213,8 +216,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     const core = checked(RNN.#of(this))
     const { initialState } = readForwardOptions(o)
     const sequences = readSequences(core.network, xs, { at: 'xs' })
-    const T = sequences.lengths.reduce((most, length) => Math.max(most, length), 0)
-    const given = readUpstream(core.network, upstream, sequences.count, T)
+    const given = readUpstream(core.network, upstream, sequences.count, longest(sequences))
     return backward(core, sequences, given, readInitialState(core.network, initialState as State, sequences.count))
   }
 

@@ -2,7 +2,7 @@
  * The types of the public API: what users pass and what they get. No code. The class itself is rnn.ts; the rules behind the types are
  * section 4 of docs/design.md.
  */
-/// <reference lib="esnext.disposable" />
+/// <reference lib="esnext.disposable" preserve="true" />
 
 /** Numbers: an array or any typed array; copied during the call. */
 export type Num = ArrayLike<number>
@@ -127,11 +127,11 @@ export interface Data<I, O, R> {
 export interface Layer<A> {
   U: A
   W: A
-  b?: A
-  bh?: A
+  b?: A | undefined
+  bh?: A | undefined
 }
 /** All weights; the flat form is for networks of one layer. V [t, s], c [t]. */
-export type Weights<A = Tensor> = ({ layers: readonly Layer<A>[] } | Layer<A>) & { V: A; c?: A }
+export type Weights<A = Tensor> = ({ layers: readonly Layer<A>[] } | Layer<A>) & { V: A; c?: A | undefined }
 /** The state of each layer, s: [B, s_k]. */
 export interface State {
   readonly layers: readonly { readonly s: Tensor }[]
@@ -231,7 +231,7 @@ export interface TrainOptions<D> extends StepOptions {
   bptt?: { window: number; stride?: number; carryState?: boolean }
   /** Data, or a share of the training data. */
   validation?: number | D | { fraction: number; by: 'tail' | 'shuffle' | 'group' }
-  /** Needs validation. Defaults: patience 5, minDelta 0, restoreBest true. */
+  /** Needs validation. Ends after `patience` epochs in a row (at least 1) that were no better. Defaults: patience 5, minDelta 0, restoreBest true. */
   earlyStopping?: { patience?: number; minDelta?: number; restoreBest?: boolean }
   classWeight?: 'balanced' | Num | Readonly<Record<string, number>>
   signal?: AbortSignal

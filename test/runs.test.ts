@@ -76,6 +76,18 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it('counts the updates of ragged windows in every epoch to come, without keeping the event loop', async () => {
+      const model = make({ readout: 'all' })
+      const windowed = { bptt: { window: 3 }, batchSize: 16 }
+      const steps = { x, y: x.map((s) => s.map(() => 1)) } as never
+      const { best } = await model.train(steps, { ...windowed, epochs: 1 })
+      expect(best.step).toBe(best.steps)
+      const run = model.train(steps, { ...windowed, epochs: 1e9 })
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      expect((await run.stop()).stopped).toBe('stop')
+      model.dispose()
+    })
+
     it('stop() resolves with what was done, also at once', async () => {
       const model = make()
       const before = hashOf(model)
@@ -144,6 +156,14 @@ onEach(BACKENDS, ({ config }) => {
     )
     expect(error).toBe(mine)
     expect(await updatesOf(weightsOf(model), 30_000)).toBe(at!.step)
+    await model.train(data, { epochs: 1 })
+    model.dispose()
+  })
+
+  it('onProgress whose promise rejects ends the run with that error', async () => {
+    const model = make()
+    const mine = new Error('mine')
+    expect(await errorOf(() => model.train(data, { ...endless, onProgress: () => Promise.reject(mine) as never }))).toBe(mine)
     await model.train(data, { epochs: 1 })
     model.dispose()
   })
@@ -228,6 +248,54 @@ onEach(BACKENDS, ({ config }) => {
       await alone.train(data, { epochs: 2 })
       expect(hashOf(model)).toBe(hashOf(alone))
       for (const m of [model, alone]) m.dispose()
+    })
+
+    it('every read uses the weights as they are, whatever was read before', async () => {
+      const reads: ((model: ReturnType<typeof make>) => Promise<unknown>)[] = [
+        (model) => model.predictMany(x),
+        (model) => model.gradients(data),
+        (model) => model.backward(x, { logits: { data: new Float32Array(128).fill(1), shape: [64, 2] } }),
+        (model) => model.evaluate(data),
+      ]
+      const model = make()
+      const trainer = model.trainer()
+      for (const change of [() => trainer.step(data), async () => model.setWeights(make({ seed: 2 }))])
+        for (const first of reads)
+          for (const second of reads) {
+            await first(model)
+            await change()
+            await first(model)
+            const fresh = make()
+            fresh.setWeights(model)
+            expect(await second(model)).toEqual(await second(fresh))
+            fresh.dispose()
+          }
+      model.dispose()
+    })
+
+    it('labels and config cannot be written into either', async () => {
+      const model = make({ output: ['a', 'b'] })
+      const { label } = (await model.predict(x[0]!)) as never as { label: string }
+      const { config, labels } = model as never as { config: { state: number[]; output: { softmax: string[] } }; labels: string[] }
+      for (const write of [
+        () => (config.state[0] = 1),
+        () => (config.output.softmax[0] = 'z'),
+        () => (labels[0] = 'z'),
+        () => labels.sort(),
+      ])
+        expect(write).toThrow(TypeError)
+      expect(await model.predict(x[0]!)).toMatchObject({ label })
+      model.dispose()
+    })
+
+    it('setWeights takes another model, or its layers with one of them replaced', async () => {
+      const [model, other] = [make(), make({ seed: 3 })]
+      model.setWeights(other)
+      expect(weightsOf(model)).toEqual(weightsOf(other))
+      model.setWeights({ U: { data: new Float32Array(96).fill(0.5), shape: [24, 4] }, layers: other.layers } as never)
+      expect(model.U.data).toEqual(new Float32Array(96).fill(0.5))
+      expect(model.W).toEqual(other.W)
+      for (const each of [model, other]) each.dispose()
     })
 
     it('weights are copies: nobody writes into the model', () => {

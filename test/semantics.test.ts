@@ -94,6 +94,14 @@ onEach(BACKENDS, ({ config }) => {
     all.dispose()
   })
 
+  it('sequences that are all empty have a gradient of 0, over windows too', async () => {
+    const model = make()
+    const { loss, finalState, stateGradientNorms } = await model.gradients({ x: [[], []], y: [[], []] }, { bptt: { window: 2 } })
+    expect({ loss, norms: Array.from(stateGradientNorms[0]!.data) }).toEqual({ loss: 0, norms: [0, 0] })
+    expect(finalState.layers[0]!.s.shape).toEqual([2, 8])
+    model.dispose()
+  })
+
   it('a batch in which nothing counts has loss 0, gradient 0, and changes nothing', async () => {
     const model = make()
     const before = Array.from(model.W.data)
@@ -236,6 +244,18 @@ onEach(BACKENDS, ({ config }) => {
     expect(await ties.predict(steps)).toMatchObject({ kind: 'softmax', label: 1, index: 1 })
     expect(ties.labels).toEqual([0, 1, 2])
     for (const model of [labelled, linear, ties]) model.dispose()
+  })
+
+  it('one long sequence among many short ones: answers are never padded; what must be says so where it cannot be had', async () => {
+    const model = make({ input: 1, state: 2 })
+    const x = [new Float32Array(100_000), ...Array.from({ length: 30_000 }, () => [1])]
+    const answers = (await model.predictMany(x)) as unknown[][]
+    expect([answers.length, answers[0]!.length, answers[1]!.length]).toEqual([30_001, 100_000, 1])
+    await expect(model.forward(x)).rejects.toMatchObject({
+      code: 'ERR_OUT_OF_MEMORY',
+      message: expect.stringContaining('[30001, 100000, 4] could not be had. All sequences are padded'),
+    })
+    model.dispose()
   })
 
   it('text goes in as strings and comes out as characters', async () => {

@@ -192,6 +192,14 @@ onEach(BACKENDS, ({ config }) => {
       expect(last.hash).not.toBe(hash)
     })
 
+    it('patience 0 and 1 both stop at the first epoch that is no better, and not before', async () => {
+      for (const patience of [0, 1]) {
+        const { result } = await trained({ ...options, schedule: worse, earlyStopping: { patience } })
+        expect(result.best.epoch).toBeGreaterThan(1)
+        expect(result.history.length).toBe(result.best.epoch + 1)
+      }
+    })
+
     it('minDelta is what counts as better', async () => {
       const { result } = await trained({ ...options, schedule, earlyStopping: { patience: 2, minDelta: 10 } })
       expect(result.history.length).toBe(3)

@@ -103,8 +103,8 @@ const softmaxOfOne = (at: string) =>
     hint: 'To predict a number write output: { linear: 1 }; for yes or no write output: { sigmoid: 1 }.',
   })
 
-/** Labels: distinct, non-empty, well-formed strings, and few enough to be kept in a model file. */
-export function readLabels(value: unknown, at: string, least: number): string[] {
+/** Labels: distinct, non-empty, well-formed strings, and few enough to be kept in a model file. Frozen, since `model.labels` hands them out. */
+export function readLabels(value: unknown, at: string, least: number): readonly string[] {
   const labels = elements(value, at, 'a list of labels', LIMITS.SIZE).map((label, i) => {
     if (typeof label !== 'string' || label === '') throw wrong(`${at}[${i}]`, 'a non-empty string', label)
     if (/\p{Surrogate}/u.test(label)) throw wrong(`${at}[${i}]`, 'well-formed Unicode, without half a surrogate pair', label)
@@ -131,11 +131,11 @@ export function readLabels(value: unknown, at: string, least: number): string[] 
       expected: `at most ${LIMITS.LABEL_BYTES} bytes`,
       received: `about ${bytes} bytes`,
     })
-  return labels
+  return Object.freeze(labels)
 }
 
 /** The characters of a Vocabulary, recognised by its three members; undefined for anything else. */
-function vocabularyLabels(value: object, at: string, least: number): string[] | undefined {
+function vocabularyLabels(value: object, at: string, least: number): readonly string[] | undefined {
   const { labels, encode, decode } = value as { labels?: unknown; encode?: unknown; decode?: unknown }
   if (!Array.isArray(labels) || typeof encode !== 'function' || typeof decode !== 'function') return undefined
   const characters = readLabels(labels, `${at}.labels`, least)

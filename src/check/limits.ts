@@ -11,6 +11,8 @@ export const LIMITS = {
   /** Labels of a network, in bytes of JSON: keeps the header of its model file inside HEADER_BYTES. */
   LABEL_BYTES: 2 ** 20,
   COUNT: 2 ** 31 - 1,
+  /** Rows that one push of a stream moves on. */
+  STREAM_ROWS: 65_536,
   THREADS: 256,
   /** Of a model file. */
   FILE_BYTES: 2 ** 32,

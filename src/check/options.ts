@@ -251,7 +251,7 @@ export function readGradientsOptions(options: unknown, at = 'options') {
 
 /** Options of stream(). */
 export const readStreamOptions = (options: unknown, at = 'options') => ({
-  batch: new Options(options, at, 'stream').integer('batch', 1, 1, LIMITS.COUNT),
+  batch: new Options(options, at, 'stream').integer('batch', 1, 1, LIMITS.STREAM_ROWS),
 })
 
 /** Options of RNN.fromPyTorch(). */

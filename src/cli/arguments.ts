@@ -77,12 +77,12 @@ export function parse(args: readonly string[], flags: Flags, positionals: readon
     if (given.length < positionals.length)
       throw new UsageError('ERR_INVALID_ARG', 'is missing', {
         at: positionals[given.length]!,
-        hint: 'Add --help to the command to see how it is used.',
+        hint: 'See --help.',
       })
     if (given.length > positionals.length)
       throw new UsageError('ERR_INVALID_ARG', 'is one argument too many', {
         at: show(given[positionals.length]),
-        hint: 'Put a name with blanks in quotes.',
+        hint: positionals.length > 0 ? 'Put a name with blanks in quotes.' : undefined,
       })
   }
   return { positionals: given, values }
@@ -92,12 +92,10 @@ function unknown(raw: string, name: string, flags: Flags): UsageError {
   const names = Object.keys(flags)
   const foreign = Object.hasOwn(FOREIGN, name) ? FOREIGN[name]! : ''
   const meant = names.includes(foreign) ? foreign : nearest(name, names)
+  const takes = meant && flags[meant]!.takes
   return new UsageError('ERR_UNKNOWN_OPTION', 'there is no such option', {
     at: raw,
-    expected: meant ? undefined : names.map((n) => `--${n}`).join(', '),
-    hint:
-      meant &&
-      (meant === foreign ? `Here it is --${meant}${flags[meant]!.takes ? ` ${flags[meant]!.takes}` : ''}.` : `Did you mean --${meant}?`),
+    hint: !meant ? 'See --help.' : meant === foreign ? `Here it is --${meant}${takes ? ` ${takes}` : ''}.` : `Did you mean --${meant}?`,
   })
 }
 
@@ -146,7 +144,7 @@ export function word<T extends string>({ values }: Arguments, flag: string, word
   if (text === undefined || words.includes(text as T)) return text as T | undefined
   throw new UsageError('ERR_INVALID_ARG', 'cannot be used', {
     at: `--${flag}`,
-    expected: `one of ${words.join(', ')}`,
+    expected: `one of ${words.map(show).join(', ')}`,
     received: show(text),
   })
 }

@@ -47,10 +47,16 @@ function bytesOf(path: string, file: string): Buffer {
   try {
     return readFileSync(path === '-' ? 0 : path)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const said = code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'a folder' : message
-    throw new BpttError('ERR_IO', 'cannot be read', { file, received: said, cause: error })
+    throw new BpttError('ERR_IO', `cannot be read: ${reason(error)}`, { file, cause: error })
   }
+}
+
+/** Why a file cannot be used, in words. @param folder that it would be in, where that is what may be missing */
+export function reason(error: unknown, folder?: string): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return folder === undefined ? 'no such file' : `no folder ${folder}`
+  if (code === 'EISDIR') return 'a folder'
+  return code === 'EACCES' ? 'no permission' : message
 }
 
 function* linesOf(bytes: Buffer, file: string): Generator<{ text: string; line: number }> {

@@ -7,12 +7,12 @@ import { type Flags, flagLines } from './arguments.js'
 export const flags = { help: { short: 'h', help: 'this text' } } satisfies Flags
 export const positionals: string[] = []
 
-export const help = () => `Trains on a made-up production line, and shows what the initial weights do to the gradient.
+export const help = () => `Trains on a made-up production line, and shows what initial weights do.
 
   bptt demo
 
-The program is examples/line.mjs of this package, in 30 lines. BPTT_BACKEND=wasm runs it on
-WebAssembly.
+The program is examples/line.mjs of this package, in 30 lines.
+BPTT_BACKEND=wasm runs it on WebAssembly.
 
 Options
 ${flagLines(flags)}

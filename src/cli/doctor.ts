@@ -8,7 +8,8 @@ export const flags = {
 } satisfies Flags
 export const positionals: string[] = []
 
-export const help = () => `Says which backends work on this machine, which one is used, and why not a better one.
+export const help = () => `Says which backends work on this machine, which one is used, and why not a
+better one.
 
   bptt doctor [options]
 

@@ -25,9 +25,12 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   verify: () => require('./verify.js'),
 }
 
+/** Of bptt itself. */
+const FLAGS = { help: { short: 'h', help: 'this text' }, version: { short: 'v', help: 'of the package' } } satisfies Flags
+
 const HELP = `bptt ${VERSION}: trains and runs recurrent neural networks.
 
-  bptt demo                 trains on a made-up production line; see what initial weights do
+  bptt demo                 trains on a made-up production line; start here
   bptt train FILE           learns from a file of sequences, and saves a model
   bptt predict MODEL FILE   answers every sequence of a file
   bptt doctor               says which backends work here, and why
@@ -36,18 +39,19 @@ const HELP = `bptt ${VERSION}: trains and runs recurrent neural networks.
   bptt COMMAND --help       says more, with examples
   bptt --version
 
-Exit codes: 0 done; 1 an error in the data, the model or the machine; 2 a mistake in the
-command line; 130 interrupted (bptt train has saved what was learnt).
+Exit codes: 0 done; 1 an error in the data, the model or the machine; 2 a
+mistake in the command line; 130 interrupted (bptt train has saved what was
+learnt).
 `
 
 async function main([name, ...rest]: string[]): Promise<number> {
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    const asked = name === 'help' && rest[0] ? command(rest[0]).help() : HELP
-    process.stdout.write(asked)
+  if (name === undefined || name === 'help') {
+    process.stdout.write(rest[0] ? command(rest[0]).help() : HELP)
     return name === undefined ? 2 : 0
   }
-  if (name === '--version' || name === '-v') {
-    process.stdout.write(`${VERSION}\n`)
+  if (name.startsWith('-')) {
+    const asked = parse([name], FLAGS, []).values.has('version') ? `${VERSION}\n` : HELP
+    process.stdout.write(asked)
     return 0
   }
   const chosen = command(name)

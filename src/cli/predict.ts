@@ -4,7 +4,7 @@ import type { Output, Prediction, Readout } from '../types.js'
 import { type Arguments, type Flags, flagLines, word } from './arguments.js'
 import { type DataFile, FORMATS, inFile, readData } from './data-file.js'
 import { paint, scores } from './screen.js'
-import { dataOf, sequences } from './task.js'
+import { checkInput, dataOf, sequences } from './task.js'
 
 export const flags = {
   format: { takes: 'NAME', help: 'jsonl or text (default: seen from the first line)' },
@@ -17,13 +17,15 @@ export const help = () => `Answers every sequence of a file.
 
   bptt predict MODEL FILE [options]
 
-MODEL is what bptt train has saved. FILE has one sequence a line (- reads standard input), in
-the formats of bptt train; the answers in it may be left out: {"x": …}, or just a text. Where
-all are there, loss and metrics go to standard error.
+MODEL is what bptt train has saved. FILE has one sequence a line (- reads
+standard input), in the formats of bptt train; the answers in it may be left
+out: {"x": …}, or just a text. Where all are there, loss and metrics go to
+standard error.
 
-The answer to each goes to standard output, one a line: label and probability, the number, or
-the labels with their probabilities, separated by tabs; for an answer at every step, the steps
-separated by blanks.
+The answer to each goes to standard output, one a line: a label and its
+probability, true or false and the probability of true (with a tab between), or
+the number; where every step has an answer, those of the steps with blanks
+between.
 
 Options
 ${flagLines(flags)}
@@ -41,6 +43,7 @@ export async function run(args: Arguments): Promise<number> {
   const [modelFile, path] = args.positionals as [string, string]
   const model = await RNN.load(modelFile)
   const file = readData(path, word(args, 'format', FORMATS), 'x')
+  checkInput(file, model)
   try {
     const answers = (await model.predictMany(sequences(file.rows))) as Answer[]
     const worded = args.values.has('json') ? (answer: Answer) => JSON.stringify(plain(answer, model)) : words

@@ -50,14 +50,18 @@ export function size(bytes: number): string {
 
 const valueOf = (name: string, value: number) => (name === 'accuracy' ? percent(value) : number(value))
 
-/** `accuracy 93.1 % (majority class: 25.0 %)`: every metric with what the naive answer gets. */
-export function metrics(of: Record<string, Metric>): string {
+/** `accuracy 93.1 % (majority class: 25.0 %)`: every metric, and beside it what the naive answer gets. */
+function metrics(of: Record<string, Metric>, beside = true): string {
   return Object.entries(of)
-    .map(([name, { value, baseline, baselineIs }]) => `${name} ${valueOf(name, value)} (${baselineIs}: ${valueOf(name, baseline)})`)
+    .map(([name, { value, baseline, baselineIs }]) => {
+      const naive = beside ? ` (${baselineIs}: ${valueOf(name, baseline)})` : ''
+      return `${name} ${valueOf(name, value)}${naive}`
+    })
     .join('  ')
 }
 
-export const scores = ({ loss, metrics: of }: Scores) => `loss ${loss.toFixed(4)}  ${metrics(of)}`
+export const scores = ({ loss, metrics: of }: Pick<Scores, 'loss' | 'metrics'>, beside?: boolean) =>
+  `loss ${loss.toFixed(4)}  ${metrics(of, beside)}`
 
 /** `native avx512, fma, 2 threads`, and why it is not a better one. */
 export function backend({
@@ -73,7 +77,9 @@ export function backend({
   threads: number
   why: { candidate: string; refused: string }[]
 }): string {
-  const passed = why.map(({ candidate, refused }) => `not ${candidate}: ${refused}`).join('; ') || 'the first choice'
+  const reasons = [...new Set(why.map(({ refused }) => refused))]
+  const refusedFor = (reason: string) => why.filter(({ refused }) => refused === reason).map(({ candidate }) => candidate)
+  const passed = reasons.map((reason) => `not ${refusedFor(reason).join(' or ')}: ${reason}`).join('; ') || 'the first choice'
   return `${name}${isa && isa !== name ? ` ${isa}` : ''}, ${arithmetic}, ${plural(threads, 'thread')} (${passed})`
 }
 
@@ -86,6 +92,8 @@ export class ProgressLine {
   readonly live: boolean
   private readonly paint: Paint
   private shown = 0
+  /** The furthest update: an epoch's end may be told after updates of the next one. */
+  private step = 0
   /** Of the last epoch that had one: what is told between epochs has none. */
   private validation: Scores | undefined
 
@@ -100,27 +108,23 @@ export class ProgressLine {
   /** @param p from onProgress, or of an epoch's end */
   show(p: Progress): void {
     this.validation = p.validation ?? this.validation
+    if (p.step < this.step) return
+    this.step = p.step
     const share = p.steps > 0 ? p.step / p.steps : 1
     if (this.live) return this.overwrite(p, share)
+    if (share < 1 && p.epochs > 1 && p.epoch === p.epochs) return // the last epoch is told at its end
     if (share < (share < 1 ? this.shown + 1 : this.shown) / MOST_LINES) return
     this.shown = Math.floor(share * MOST_LINES + 1e-9) + Number(share === 1)
-    this.out.write(`${this.title}epoch ${p.epoch}/${p.epochs}  ${this.measured(p).join('  ')}\n`)
+    this.out.write(
+      `${this.title}epoch ${p.epoch}/${p.epochs}  ${scores(p, !this.validation)}${this.validation ? `  validation ${scores(this.validation)}` : ''}\n`,
+    )
   }
 
   /** Leaves the last state on the screen and goes to the next line, or takes the line away. */
   end(keep = true): void {
     if (this.live && this.shown) this.out.write(keep ? '\n' : '\r\x1b[2K')
     this.shown = 0
-  }
-
-  private measured({ loss, metrics: of, sequencesPerSecond }: Progress): string[] {
-    const { validation } = this
-    return [
-      `loss ${loss.toFixed(4)}`,
-      metrics(of),
-      validation ? `validation ${scores(validation)}` : '',
-      sequencesPerSecond > 0 ? `${whole(sequencesPerSecond)} sequences/s` : '',
-    ].filter(Boolean)
+    this.step = 0
   }
 
   private overwrite(p: Progress, share: number): void {
@@ -134,12 +138,12 @@ export class ProgressLine {
       share < 1 ? `${duration(p.etaSeconds)} left` : 'done',
     ]
     const columns = this.out.columns ?? 80
-    const room = () => columns - before.length - after.join('  ').length - 4
+    const room = () => columns - before.length - after.join('  ').length - 4 // three beside the bar, and the last one stays free
     while (room() < 8 && after.length > 1) after.splice(after.length > 3 ? -2 : -1, 1) // a narrow terminal: speed goes first
-    const width = Math.max(4, Math.min(24, room()))
-    this.out.write(
-      `\r\x1b[2K${before}${this.paint.dim('▕')}${this.paint.cyan(bar(share, width))}${this.paint.dim('▏')} ${after.join('  ')}`,
-    )
+    const width = Math.min(24, room())
+    const { dim, cyan } = this.paint
+    const line = width >= 4 ? `${dim('▕')}${cyan(bar(share, width))}${dim('▏')} ${after.join('  ')}` : after.join('  ')
+    this.out.write(`\r\x1b[2K${width >= 4 ? before + line : (before + line).slice(0, columns - 1)}`)
     this.shown++
   }
 }

@@ -7,6 +7,7 @@ import type { AnyRNN } from '../rnn.js'
 import { text } from '../sequences/text.js'
 import type { Config, Data, Input, Output, Readout } from '../types.js'
 import { bad, type DataFile, type Row, type Sequence } from './data-file.js'
+import { plural } from './screen.js'
 
 export const HEADS = ['softmax', 'sigmoid', 'linear'] as const
 export type HeadName = (typeof HEADS)[number]
@@ -27,7 +28,7 @@ export function taskOf(data: DataFile, { head, readout = Array.isArray(data.rows
     input: inputOf(data, tokens),
     output: outputOf(data, readout, head),
     readout,
-    ...(hasGaps(data) ? { missing: 'mask' as const } : {}),
+    ...(data.rows.some(hasGaps) ? { missing: 'mask' as const } : {}),
   }
 }
 
@@ -42,26 +43,46 @@ export function dataOf(
   return { x: sequences(rows), y } as unknown as Data<Input, Output, Readout>
 }
 
+/** @throws ERR_DATA at the first row that this network cannot read */
+export function checkInput({ rows, file }: DataFile, { config: { input, missing } }: Pick<AnyRNN, 'config'>): void {
+  const expected = typeof input === 'number' ? numbers(input) : 'tokens' in input ? numbers(1) : 'a text'
+  for (const row of rows) {
+    const received = kindOfInput(row)
+    if (received && received !== expected) throw bad(file, row.line, 'does not suit the model', { at: 'x', expected, received })
+    if (missing === 'error' && hasGaps(row))
+      throw bad(file, row.line, 'has a missing reading', { at: 'x', hint: 'The model was trained on a file without any.' })
+  }
+}
+
+const numbers = (width: number) => (width === 1 ? 'one number a step' : `${width} numbers a step`)
+
+/** What the steps of a row are, in words: those of one file are of one kind. Empty, like the row, where it has none. */
+function kindOfInput({ x }: Row): string {
+  if (x.length === 0) return ''
+  if (typeof x === 'string') return 'a text'
+  return numbers(Array.isArray(x[0]) ? x[0].length : 1)
+}
+
 export const sequences = (rows: readonly Row[]): Sequence[] => rows.map(({ x }) => x)
 
 function inputOf({ rows, file }: DataFile, tokens: number | undefined): Input {
-  const kindOf = ({ x }: Row) =>
-    x.length === 0 ? '' : typeof x === 'string' ? 'a text' : Array.isArray(x[0]) ? `${x[0].length} numbers a step` : 'one number a step'
-  const first = rows.find(kindOf)
+  const first = rows.find(kindOfInput)
   if (!first) throw new BpttError('ERR_EMPTY', 'has only empty sequences', { file })
-  const kind = kindOf(first)
-  for (const row of rows)
-    if (kindOf(row) && kindOf(row) !== kind)
-      throw bad(file, row.line, 'is of another kind', { at: 'x', expected: `${kind}, as in line ${first.line}`, received: kindOf(row) })
-  if (tokens !== undefined && kind !== 'one number a step')
-    throw bad(file, first.line, 'has no tokens', { at: 'x', expected: 'one number a step', received: kind, hint: 'Leave --tokens out.' })
+  const kind = kindOfInput(first)
+  for (const row of rows) {
+    const received = kindOfInput(row)
+    if (received && received !== kind)
+      throw bad(file, row.line, 'is of another kind', { at: 'x', expected: `${kind}, as in line ${first.line}`, received })
+  }
+  if (tokens !== undefined && kind !== numbers(1))
+    throw bad(file, first.line, 'has no tokens', { at: 'x', expected: numbers(1), received: kind, hint: 'Leave --tokens out.' })
   if (typeof first.x === 'string') return text.chars(rows.map(({ x }) => x).join(''))
   if (tokens !== undefined) return { tokens }
   return Array.isArray(first.x[0]) ? first.x[0].length : 1
 }
 
-const hasGaps = ({ rows }: DataFile) =>
-  rows.some(({ x }) => typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step))))
+const hasGaps = ({ x }: Row) =>
+  typeof x !== 'string' && x.some((step) => (Array.isArray(step) ? step.some(Number.isNaN) : Number.isNaN(step)))
 
 /** One answer, or the answer of one step. */
 interface Answer {
@@ -72,10 +93,21 @@ interface Answer {
 
 function* answers({ rows, file }: DataFile, readout: Readout): Generator<Answer> {
   for (const { x, y, line } of rows) {
-    if (readout === 'last') yield { value: y, at: 'y', line }
-    else if (typeof y === 'string' && typeof x === 'string') for (const value of y) yield { value, at: 'y', line }
-    else if (!Array.isArray(y)) throw bad(file, line, 'is not a list', { at: 'y', expected: 'an answer for every step', received: show(y) })
-    else for (let i = 0; i < y.length; i++) if (y[i] !== null) yield { value: y[i], at: `y[${i}]`, line } // null: does not count
+    if (readout === 'last') {
+      yield { value: y, at: 'y', line }
+      continue
+    }
+    const text = typeof x === 'string' && typeof y === 'string'
+    if (!text && !Array.isArray(y))
+      throw bad(file, line, 'is not a list', { at: 'y', expected: 'an answer for every step', received: show(y) })
+    const steps = typeof x === 'string' ? [...x].length : x.length
+    const list: unknown[] = [...(y as string | unknown[])]
+    if (list.length !== steps)
+      throw bad(file, line, `has ${plural(list.length, 'answer')}; x has ${plural(steps, 'step')}`, {
+        at: 'y',
+        hint: 'A list answers every step; --readout last makes it the one answer to the sequence.',
+      })
+    for (let i = 0; i < steps; i++) if (list[i] !== null) yield { value: list[i], at: text ? 'y' : `y[${i}]`, line } // null: does not count
   }
 }
 

@@ -1,13 +1,14 @@
 /* `bptt train FILE`: a network for a file of sequences, trained, with its progress, and saved; Ctrl-C ends the training and saves too. */
 import { accessSync, constants, statSync } from 'node:fs'
-import { basename, dirname, extname } from 'node:path'
+import { basename, dirname, extname, resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { BACKENDS, INITS, NONLINEARITIES, READOUTS } from '../check/config.js'
-import { BpttError } from '../errors.js'
+import { BpttError, show } from '../errors.js'
 import { type AnyRNN, RNN } from '../rnn.js'
-import type { Progress } from '../types.js'
+import type { Progress, RunResult } from '../types.js'
 import { type Arguments, type Flags, flagLines, numeric, placed, UsageError, word } from './arguments.js'
-import { FORMATS, inFile, readData } from './data-file.js'
-import { backend, ProgressLine, paint, plural, scores, size } from './screen.js'
+import { FORMATS, inFile, readData, reason } from './data-file.js'
+import { backend, duration, ProgressLine, paint, plural, scores, size, whole } from './screen.js'
 import { dataOf, HEADS, taskOf } from './task.js'
 
 const list = (text: string, flag: string) => (text.includes(',') ? text.split(',').map((n) => numeric(n, flag)) : numeric(text, flag))
@@ -16,9 +17,9 @@ export const flags = {
   out: {
     takes: 'FILE',
     short: 'o',
-    help: 'where to save the model (default: the name of the data file,\nas .safetensors, in this folder)',
+    help: 'where to save the model (default: the name of the\ndata file, as .safetensors, in this folder)',
   },
-  state: { takes: 'N[,N…]', place: 'config.state', read: list, help: 'units of the state; a list for stacked layers (default 64)' },
+  state: { takes: 'N[,N…]', place: 'config.state', read: list, help: 'units of the state; a list for stacked layers\n(default 64)' },
   epochs: { takes: 'N', place: 'options.epochs', read: numeric, help: 'times through the data (default 10)' },
   lr: { takes: 'X', place: 'options.optimizer.adam.lr', read: numeric, help: 'learning rate of Adam (default 0.001)' },
   'batch-size': { takes: 'N', place: 'options.batchSize', read: numeric, help: 'sequences an update (default 32)' },
@@ -26,18 +27,18 @@ export const flags = {
     takes: 'X',
     place: 'options.validation',
     read: numeric,
-    help: 'share of the sequences kept to measure with (default none)',
+    help: 'share of the sequences kept to measure with\n(default none)',
   },
   patience: {
     takes: 'N',
     place: 'options.earlyStopping.patience',
     read: numeric,
-    help: 'stop after N epochs without progress on the validation\nsequences, and keep the best (needs --validation)',
+    help: 'stop after N epochs without progress on the\nvalidation sequences, and keep the best of all\n(needs --validation)',
   },
   'clip-norm': { takes: 'X', place: 'options.clipNorm', read: numeric, help: 'bound of the gradient norm (default 5)' },
-  window: { takes: 'N', place: 'options.bptt.window', read: numeric, help: 'truncated backpropagation: an update every N steps' },
+  window: { takes: 'N', place: 'options.bptt.window', read: numeric, help: 'truncated backpropagation: an update every N\nsteps' },
   'max-length': { takes: 'N', place: 'options.maxLength', read: numeric, help: 'cut longer sequences to their last N steps' },
-  seed: { takes: 'N', place: 'config.seed', read: numeric, help: 'of initial weights, order and validation split (default 0)' },
+  seed: { takes: 'N', place: 'config.seed', read: numeric, help: 'of initial weights, order and validation split\n(default 0)' },
   nonlinearity: { takes: 'NAME', place: 'config.nonlinearity', help: `${NONLINEARITIES.join(', ')} (default tanh)` },
   init: { takes: 'NAME', place: 'config.init', help: `${INITS.join(', ')} (default orthogonal)` },
   head: { takes: 'NAME', help: 'softmax, sigmoid or linear (default: by the kind of y)' },
@@ -56,9 +57,10 @@ export const help = () => `Trains a network on a file of sequences, and saves it
 
   bptt train FILE [options]
 
-FILE has one sequence a line (- reads standard input): either JSON, {"x": …, "y": …}, or a
-label, a tab and a text. What is to be learnt follows from the first y: a text is a label, a
-number is a number to predict, true or false is yes or no, a list has one answer for every step.
+FILE has one sequence a line (- reads standard input): either JSON,
+{"x": …, "y": …}, or a label, a tab and a text. What is to be learnt follows
+from the first y: a text is a label, a number is a number to predict, true or
+false is yes or no, and a list has one answer for every step.
 
 Options
 ${flagLines(flags)}
@@ -68,7 +70,8 @@ Examples
   bptt train sensors.jsonl --state 128,64 --out sensors.safetensors
   cat log.jsonl | bptt train - --out log.safetensors --json
 
-Ctrl-C ends the training after the update in flight, and saves what was learnt (exit code 130).
+Ctrl-C ends the training after the update in flight, and saves what was learnt
+(exit code 130).
 `
 
 export async function run(args: Arguments): Promise<number> {
@@ -90,14 +93,16 @@ export async function run(args: Arguments): Promise<number> {
 
   const file = readData(path, word(args, 'format', FORMATS), 'x and y')
   const model = new RNN({ state: 64, ...config, ...taskOf(file, request) })
-  say(`${bold(plural(file.rows.length, 'sequence'))} of ${file.file}: ${description(model)}`)
-  say(dim(`${plural(model.parameterCount, 'parameter')} on ${backend(model.backend)}`))
-
   const line = new ProgressLine()
   const onProgress = json || !line.live ? undefined : (p: Progress) => line.show(p) // where lines stay, one for an epoch is enough
+  const started = performance.now()
   const training = model.train(dataOf(file, model), { ...options, seed: model.config.seed, onProgress })
   const interrupt = onInterrupt(() => training.stop())
   try {
+    await Promise.race([training, setImmediate()]) // a wrong option rejects at once, and is all that is said
+    say(`${bold(plural(file.rows.length, 'sequence'))} of ${file.file}`)
+    say(description(model))
+    say(dim(`${plural(model.parameterCount, 'parameter')} on ${backend(model.backend)}`))
     for await (const epoch of training) {
       tell(epoch)
       if (!json) line.show(epoch)
@@ -108,13 +113,12 @@ export async function run(args: Arguments): Promise<number> {
     line.end()
     interrupt.forget()
   }
-  const { truncated, empty, best, history, stopped } = await training
-  if (truncated) say(`${plural(truncated, 'sequence')} cut to the last steps by --max-length.`)
-  if (empty) say(`${plural(empty, 'sequence')} without a step.`)
-  if (best?.validation) say(`Best of ${plural(history.length, 'epoch')}: epoch ${best.epoch}, ${scores(best.validation)}`)
+  const result = await training
+  for (const words of summary(result, args.values.has('patience'), (performance.now() - started) / 1000)) say(words)
 
   await model.save(out)
   const bytes = statSync(out).size
+  const { stopped, best } = result
   tell({ model: out, bytes, parameters: model.parameterCount, stopped, best, backend: model.backend })
   say(`${interrupt.happened ? 'Interrupted; what was learnt is saved:' : 'Saved'} ${bold(out)} (${size(bytes)})`)
   say(dim(`Try it: npx bptt predict ${out} ${path === '-' ? 'FILE' : path}`))
@@ -127,14 +131,36 @@ function outFile({ values }: Arguments, path: string): string {
   if (given === undefined && path === '-')
     throw new UsageError('ERR_INVALID_ARG', 'is needed with standard input', { at: '--out', expected: 'FILE' })
   const out = given ?? `${basename(path, extname(path))}.safetensors`
+  if (resolve(out) === resolve(path))
+    throw new UsageError('ERR_INVALID_ARG', 'is the data file, which the model would replace', { at: '--out', received: show(out) })
   try {
     accessSync(dirname(out), constants.W_OK)
   } catch (error) {
-    throw new BpttError('ERR_IO', 'cannot be written', { file: out, received: (error as Error).message, cause: error })
+    throw new BpttError('ERR_IO', `cannot be written: ${reason(error, dirname(out))}`, { file: out, cause: error })
   }
   if (statSync(out, { throwIfNoEntry: false })?.isDirectory())
     throw new BpttError('ERR_IO', 'is a folder', { file: out, hint: 'Give the name of a file.' })
   return out
+}
+
+/** What came of a run, in lines. The first epoch may not have ended: then there is nothing to judge. */
+function summary({ truncated, empty, best, history }: RunResult, keepsBest: boolean, seconds: number): string[] {
+  const lines: string[] = []
+  if (truncated) lines.push(`${plural(truncated, 'sequence')} cut to the last steps by --max-length.`)
+  if (empty) lines.push(`${plural(empty, 'sequence')} without a step.`)
+  const last = history.at(-1)
+  if (!last) return lines
+  lines.push(`${plural(last.epoch, 'epoch')} in ${duration(seconds)}, ${whole(last.sequencesPerSecond)} sequences/s`)
+  const { validation, ...training } = keepsBest ? best : last
+  lines.push(validation ? `Validation: ${scores(validation)}` : `Training: ${scores(training)}`)
+  if (!best.validation || best.epoch === last.epoch) return lines
+  const { epoch, validation: its } = best
+  lines.push(
+    keepsBest
+      ? `Epoch ${epoch}, the best one, is kept.`
+      : `Epoch ${epoch} was better: validation loss ${its.loss.toFixed(4)}. --patience keeps the best.`,
+  )
+  return lines
 }
 
 /** `57 characters → state of 64 → one of 4 labels for every sequence`. */

@@ -19,9 +19,10 @@ export const help = () => `Shows whether all backends of this machine compute th
 
   bptt verify [options]
 
-Trains a small network for ${UPDATES} updates on every backend and instruction set, in both
-arithmetics, and compares the hash of all weights: those of one class (fma, mul-add) must be
-equal, here and on every other machine. Exit code 0: they are; 1: they are not.
+Trains a small network for ${UPDATES} updates on every backend and instruction set, in
+both arithmetics, and compares the hash of all weights: those of one class (fma,
+mul-add) must be equal, here and on every other machine. Exit code 0: they are;
+1: they are not.
 
 Options
 ${flagLines(flags)}

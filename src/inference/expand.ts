@@ -8,6 +8,9 @@ import { stride } from '../plan/memory.js'
 import type { Frame } from '../sequences/batch.js'
 import type { Sequences } from '../sequences/data.js'
 
+/** T of what is padded to it. */
+export const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)
+
 /** Packed row at which each step of a frame starts, [T + 1]. */
 export function stepStarts({ ints, T }: Frame): Int32Array {
   const start = new Int32Array(T + 1)
@@ -16,15 +19,14 @@ export function stepStarts({ ints, T }: Frame): Int32Array {
 }
 
 /**
- * @param out [B, T, size], with the sequences of this frame at ids[·]
+ * @param placeOf where the steps [T, size] of sequence j go
  * @param masked what a step that was left out shows: the row before it, and until the first one `before(j)` of sequence j; or 0
  */
 export function expandSteps(
-  out: Float32Array,
-  T: number,
+  placeOf: (j: number) => Float32Array,
   size: number,
   packed: Float32Array | Float64Array,
-  { frame, sequences, ids }: { frame: Frame; sequences: Sequences; ids: Int32Array },
+  { frame, sequences }: { frame: Frame; sequences: Sequences },
   masked: 0 | { before?: ((j: number) => Float32Array | undefined) | undefined },
 ): void {
   const width = stride(size)
@@ -32,24 +34,24 @@ export function expandSteps(
   const { offsets, steps, lengths } = sequences
   for (let q = 0; q < frame.B; q++) {
     const j = frame.order[q]!
-    const target = ids[j]! * T * size
+    const out = placeOf(j)
     const rows = offsets[j + 1]! - offsets[j]!
     const row = (i: number) => packed.subarray((start[i]! + q) * width, (start[i]! + q) * width + size)
     if (!steps) {
-      for (let i = 0; i < rows; i++) out.set(row(i), target + i * size)
+      for (let i = 0; i < rows; i++) out.set(row(i), i * size)
       continue
     }
     let shown = (masked === 0 ? undefined : masked.before?.(j)) as Float32Array | Float64Array | undefined
     for (let at = 0, i = 0; at < lengths[j]!; at++) {
       if (i < rows && steps[offsets[j]! + i] === at) shown = row(i++)
       else if (masked === 0) shown = undefined
-      if (shown) out.set(shown, target + at * size)
+      if (shown) out.set(shown, at * size)
     }
   }
 }
 
-/** Rows of the frame's order, [B] of stride(size), as [B, size] at ids[·]. */
-export function expandRows(out: Float32Array, size: number, packed: Float32Array | Float64Array, frame: Frame, ids: Int32Array): void {
+/** Rows of the frame's order, [B] of stride(size), each to the place of its sequence j. */
+export function expandRows(placeOf: (j: number) => Float32Array, size: number, packed: Float32Array | Float64Array, frame: Frame): void {
   const width = stride(size)
-  for (let q = 0; q < frame.B; q++) out.set(packed.subarray(q * width, q * width + size), ids[frame.order[q]!]! * size)
+  for (let q = 0; q < frame.B; q++) placeOf(frame.order[q]!).set(packed.subarray(q * width, q * width + size))
 }

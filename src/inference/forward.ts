@@ -1,10 +1,11 @@
 /* forward(), and the outputs that predict() words: sequences in, logits, outputs and states out. */
+import { BpttError } from '../errors.js'
 import type { Core } from '../model/core.js'
 import type { Sequences } from '../sequences/data.js'
 import type { State, Tensor } from '../types.js'
 import { forEachChunk } from './chunks.js'
-import { expandRows, expandSteps } from './expand.js'
-import { everyId, pass, readRows } from './pass.js'
+import { expandRows, expandSteps, longest } from './expand.js'
+import { pass, readRows } from './pass.js'
 
 export interface Forward {
   logits: Tensor
@@ -14,32 +15,33 @@ export interface Forward {
   lengths: Int32Array
 }
 
-export const tensor = (shape: number[]): Tensor => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) })
+/** Zeros of this shape, or ERR_OUT_OF_MEMORY. */
+export function tensor(shape: number[]): Tensor {
+  const size = shape.reduce((a, b) => a * b, 1)
+  try {
+    return { shape, data: new Float32Array(size) }
+  } catch (cause) {
+    throw new BpttError('ERR_OUT_OF_MEMORY', `results of shape [${shape.join(', ')}] could not be had`, {
+      hint: 'All sequences are padded to the longest one: pass fewer at a time, or those of like length together.',
+      cause,
+    })
+  }
+}
 
-const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)
-
-/** Outputs alone, [B, t] or [B, T, t]. */
-export async function outputsOf(core: Core, sequences: Sequences): Promise<Tensor> {
+/** The outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. */
+export async function outputsOf(core: Core, sequences: Sequences): Promise<Float32Array[]> {
   const all = core.network.readout === 'all'
   const O = core.network.output.size
-  const T = longest(sequences)
-  const outputs = tensor(all ? [sequences.count, T, O] : [sequences.count, O])
+  const outputs = Array.from(sequences.lengths, (length) => new Float32Array(all ? length * O : O))
   const first = all && sequences.steps ? await atInitialState(core, sequences, undefined) : undefined
   const reads = (compiled: { outputs: number }, { B, R }: { B: number; R: number }) => ({
     outputs: readRows(compiled.outputs, all ? R : B, O),
   })
   await forEachChunk(core, sequences, undefined, { wants: { outputs: true }, reads }, ({ ids, sequences: part, result }) => {
-    const packed = result.read['outputs']!
-    if (all)
-      expandSteps(
-        outputs.data,
-        T,
-        O,
-        packed,
-        { frame: result.frame, sequences: part, ids },
-        { before: first && ((j) => first.outputs(ids[j]!)) },
-      )
-    else expandRows(outputs.data, O, packed, result.frame, ids)
+    const placeOf = (j: number) => outputs[ids[j]!]!
+    const { frame, read } = result
+    if (all) expandSteps(placeOf, O, read['outputs']!, { frame, sequences: part }, { before: first && ((j) => first.outputs(ids[j]!)) })
+    else expandRows(placeOf, O, read['outputs']!, frame)
   })
   return outputs
 }
@@ -72,17 +74,21 @@ export async function forward(core: Core, sequences: Sequences, initial: Float32
     },
     ({ ids, sequences: part, result }) => {
       const { frame, read, final } = result
-      const where = { frame, sequences: part, ids }
+      const where = { frame, sequences: part }
+      const placeIn =
+        ({ data }: Tensor, size: number) =>
+        (j: number) =>
+          data.subarray(ids[j]! * size)
       if (all) {
-        expandSteps(logits.data, T, O, read['logits']!, where, { before: first && ((j) => first.logits(ids[j]!)) })
-        expandSteps(outputs.data, T, O, read['outputs']!, where, { before: first && ((j) => first.outputs(ids[j]!)) })
+        expandSteps(placeIn(logits, T * O), O, read['logits']!, where, { before: first && ((j) => first.logits(ids[j]!)) })
+        expandSteps(placeIn(outputs, T * O), O, read['outputs']!, where, { before: first && ((j) => first.outputs(ids[j]!)) })
       } else {
-        expandRows(logits.data, O, read['logits']!, frame, ids)
-        expandRows(outputs.data, O, read['outputs']!, frame, ids)
+        expandRows(placeIn(logits, O), O, read['logits']!, frame)
+        expandRows(placeIn(outputs, O), O, read['outputs']!, frame)
       }
       state.forEach((S, k) => {
         const start = initial?.[k]
-        expandSteps(states[k]!.data, T, S, read[`s${k}`]!, where, {
+        expandSteps(placeIn(states[k]!, T * S), S, read[`s${k}`]!, where, {
           before: start && ((j) => start.subarray(ids[j]! * S, ids[j]! * S + S)),
         })
         ids.forEach((id, j) => finalState[k]!.data.set(final![k]!.subarray(j * S, j * S + S), id * S))
@@ -110,7 +116,7 @@ async function atInitialState(core: Core, sequences: Sequences, initial: Float32
     reads: (compiled, { B }) => ({ logits: readRows(compiled.logits, B, O), outputs: readRows(compiled.outputs, B, O) }),
   })
   const rows = { logits: new Float32Array(count * O), outputs: new Float32Array(count * O) }
-  for (const name of ['logits', 'outputs'] as const) expandRows(rows[name], O, read[name]!, frame, everyId(count))
+  for (const name of ['logits', 'outputs'] as const) expandRows((id) => rows[name].subarray(id * O), O, read[name]!, frame)
   return {
     logits: (id: number) => rows.logits.subarray(id * O, id * O + O),
     outputs: (id: number) => rows.outputs.subarray(id * O, id * O + O),

@@ -11,9 +11,9 @@ import { stride, UNIT_FLOATS } from '../plan/memory.js'
 import { type Frame, type Window, windows } from '../sequences/batch.js'
 import type { Sequences, Targets, Upstream } from '../sequences/data.js'
 import type { Backward, State, Tensor, Weights } from '../types.js'
-import { expandRows, expandSteps, stepStarts } from './expand.js'
+import { expandRows, expandSteps, longest, stepStarts } from './expand.js'
 import { tensor } from './forward.js'
-import { everyId, type PassRequest, type PassResult, passNow, readRows } from './pass.js'
+import { type PassRequest, type PassResult, passNow, readRows } from './pass.js'
 
 export interface GradientOptions {
   readonly initial: Float32Array[] | undefined
@@ -45,7 +45,6 @@ class Collected {
   readonly x: Tensor
   readonly initialState: Tensor[]
   readonly norms: Tensor[]
-  private readonly ids: Int32Array
   private readonly T: number
 
   constructor(
@@ -55,7 +54,6 @@ class Collected {
     const { state, input } = core.network
     const B = sequences.count
     this.T = longest(sequences)
-    this.ids = everyId(B)
     this.x = tensor([B, this.T, input.size])
     this.initialState = state.map((S) => tensor([B, S]))
     this.norms = state.map(() => tensor([B, this.T + 1]))
@@ -65,7 +63,7 @@ class Collected {
     const { state, input } = this.core.network
     this.addInputs(read['dx']!, frame, input.size, window)
     state.forEach((S, k) => {
-      if (!window || window.from === 0) expandRows(this.initialState[k]!.data, S, read[`g0${k}`]!, frame, this.ids)
+      if (!window || window.from === 0) expandRows((j) => this.initialState[k]!.data.subarray(j * S), S, read[`g0${k}`]!, frame)
       this.setNorms(this.norms[k]!.data, read[`norms${k}`]!, read[`norms0${k}`]!, frame, window)
     })
   }
@@ -73,7 +71,7 @@ class Collected {
   /** dL/dx, summed over the windows that see a step. */
   private addInputs(packed: Float32Array | Float64Array, frame: Frame, R: number, window: Window | undefined): void {
     const { sequences, T, x } = this
-    if (!window) return expandSteps(x.data, T, R, packed, { frame, sequences, ids: this.ids }, 0)
+    if (!window) return expandSteps((j) => x.data.subarray(j * T * R), R, packed, { frame, sequences }, 0)
     const width = stride(R)
     this.visit(frame, window, (id, step, row) => {
       const at = (id * T + step) * R
@@ -145,16 +143,15 @@ export async function gradients(
     let loss = 0
     let weight = 0
     let last: PassResult
-    if (!bptt) {
+    const rows = sequences.offsets.subarray(1).reduce((most, to, id) => Math.max(most, to - sequences.offsets[id]!), 0)
+    if (!bptt || rows === 0) {
       last = await passNow(core, request)
       collected.add(last)
       ;({ loss } = last)
       ;({ weight } = last.frame)
     } else {
-      const longest = Math.max(0, ...Array.from(sequences.offsets.subarray(1), (to, id) => to - sequences.offsets[id]!))
       const start = initial ?? core.network.state.map((S) => new Float32Array(sequences.count * S))
-      const all = windows(Math.max(longest, 1), bptt)
-      for (const window of all) {
+      for (const window of windows(rows, bptt)) {
         const first = window.counted === 0
         const result: PassResult | undefined = await passNow(core, {
           ...request,
@@ -282,5 +279,3 @@ function addToInitialStates(
     })
   }
 }
-
-const longest = ({ lengths }: Sequences) => lengths.reduce((most, length) => Math.max(most, length), 0)

@@ -57,7 +57,7 @@ function majority({ values, weights }: Targets, classes: number): number {
     seen[values[i]!] = seen[values[i]!]! + 1
     all++
   }
-  return all ? Math.max(...seen) / all : 0
+  return all ? seen.reduce((most, n) => Math.max(most, n), 0) / all : 0
 }
 
 function majorityOfEach({ values, weights }: Targets, O: number): number {

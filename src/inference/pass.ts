@@ -23,6 +23,8 @@ export interface PassRequest {
   readonly scalars?: Float32Array
   /** Put into backend memory besides the data. */
   readonly writes?: readonly Write[]
+  /** Core.memory, where the pass goes on with what earlier ones left. */
+  readonly memory?: number | undefined
   /** backward(): packed upstream gradients, made for this frame. */
   readonly upstream?: (frame: Frame) => { dz?: Float32Array; dzSteps?: Float32Array; ds?: readonly Float32Array[] }
   readonly reads: (compiled: Compiled, frame: Frame) => Record<string, Read>
@@ -73,7 +75,8 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
   const { data, writes, bytes } = placeData(core, capacity, sequences, targets, upstream?.(frame))
 
   const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
-  const compiled = core.compiled({ ...wants, ...(core.mustPack && { pack: true }), ...(carry && { carry }) }, capacity, data)
+  const pack = core.mustPack(wants.gradients ? 'all' : 'forward')
+  const compiled = core.compiled({ ...wants, ...(pack && { pack }), ...(carry && { carry }) }, capacity, data)
   const named = reads(compiled, frame)
   const carries = carry ? core.layout.carries(carry) : []
   if (initial && initial !== 'carried')
@@ -85,18 +88,22 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
   const turn = {
     compiled,
     frames: frame.ints,
+    memory: request.memory,
     count: 1,
     writes: [...(request.writes ?? []), ...writes],
     reads: [...Object.values(named), ...finals],
     dataBytes: bytes,
     carryBytes: carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0,
   }
-  const result = await core.run(turn, wants.update ? 'updates' : packsAll(wants) ? 'packs' : 'nothing')
+  const result = await core.run(turn, wants.update ? 'updates' : pack ? packs(wants) : 'nothing')
   return unpackResult(core, result, frame, compiled, Object.keys(named))
 }
 
-/** Only a plan that reads out and goes back through everything has packed all matrices. */
-const packsAll = (wants: PassRequest['wants']) => Boolean(wants.loss && wants.gradients && wants.dx)
+/** A plan packs what it uses: V where it reads out, and the way back where it goes all of it. */
+function packs({ logits, outputs, loss, gradients, dx }: PassRequest['wants']): 'packs forward' | 'packs all' | 'nothing' {
+  if (!(logits || outputs || loss)) return 'nothing'
+  return gradients && dx ? 'packs all' : 'packs forward'
+}
 
 function unpackResult(core: Core, { results, reads }: JobResult, frame: Frame, compiled: Compiled, names: string[]): PassResult {
   const read: PassResult['read'] = {}

@@ -12,11 +12,12 @@ export type AnyStep =
 export async function predictions(core: Core, sequences: Sequences): Promise<(AnyStep | AnyStep[])[]> {
   if (sequences.count === 0) return []
   const { output, readout } = core.network
-  const { data, shape } = await outputsOf(core, sequences)
+  const outputs = await outputsOf(core, sequences)
   const O = output.size
-  const step = (at: number) => answer(core, data.slice(at * O, at * O + O))
-  return Array.from({ length: sequences.count }, (_, b) =>
-    readout === 'last' ? step(b) : Array.from({ length: sequences.lengths[b]! }, (_, i) => step(b * shape[1]! + i)),
+  return outputs.map((values) =>
+    readout === 'last'
+      ? answer(core, values)
+      : Array.from({ length: values.length / O }, (_, i) => answer(core, values.slice(i * O, i * O + O))),
   )
 }
 

@@ -45,7 +45,20 @@ export class StreamHost {
     this.giveBack(place)
   }
 
-  take(B: number): Place {
+  /** Room for a stream of B rows, and its step; where they cannot be had, nothing is changed. */
+  open(B: number): { place: Place; step: PreparedStep } {
+    const { dataUnits, carryUnits, scratchBytes } = this
+    const place = this.take(B)
+    try {
+      return { place, step: this.prepare(place) }
+    } catch (error) {
+      if (place.data < dataUnits) this.giveBack(place)
+      else Object.assign(this, { dataUnits, carryUnits, scratchBytes })
+      throw error
+    }
+  }
+
+  private take(B: number): Place {
     const used = this.free.get(B)?.pop()
     if (used) return used
     const { input } = this.core.network
@@ -74,7 +87,7 @@ export class StreamHost {
     return compiled
   }
 
-  prepare(place: Place): PreparedStep {
+  private prepare(place: Place): PreparedStep {
     const { input, output } = this.core.network
     const compiled = this.plan(place)
     return this.engine.prepare({
@@ -148,4 +161,8 @@ export function stepFrame(B: number, alive: readonly number[]): Int32Array {
 }
 
 /** Rows of a frame in its order: the alive ones first. */
-export const stepOrder = (B: number, alive: readonly number[]): number[] => [...alive, ...allOf(B).filter((j) => !alive.includes(j))]
+export function stepOrder(B: number, alive: readonly number[]): readonly number[] {
+  if (alive.length === B) return alive
+  const living = new Set(alive)
+  return [...alive, ...allOf(B).filter((j) => !living.has(j))]
+}

@@ -38,14 +38,15 @@ export class Stream {
   ) {
     const { input, output } = core.network
     this.host = hostOf(core)
-    this.place = this.host.take(batch)
-    this.step = this.host.prepare(this.place)
+    const { place, step } = this.host.open(batch)
+    this.place = place
+    this.step = step
     this.input = this.step.input
     this.tokens = input.tokens
     this.features = input.tokens ? 1 : input.size
     this.O = output.size
     this.output = batch === 1 ? this.step.output : new Float32Array(batch * output.size)
-    const { host, place } = this
+    const { host } = this
     dropped.register(this, () => host.giveBack(place))
     this.reset()
   }

@@ -1,4 +1,4 @@
-/* The public form of a network, for `model.config`. */
+/* The public form of a network, for `model.config`: frozen, so that nobody can take it for a way to change the model. */
 import type { Network } from '../network/network.js'
 import { vocabularyOf } from '../sequences/text.js'
 import type { Config } from '../types.js'
@@ -8,10 +8,10 @@ export function configOf(network: Network, { backend, threads, numerics }: Runti
   const { input, state, output, ...rest } = network
   const outputs = output.characters
     ? vocabularyOf(output.labels!)
-    : ({ [output.head]: output.labels ?? output.size } as unknown as Config['output'])
+    : (Object.freeze({ [output.head]: output.labels ?? output.size }) as unknown as Config['output'])
   return Object.freeze({
-    input: input.characters ? vocabularyOf(input.characters) : input.tokens ? { tokens: input.size } : input.size,
-    state: [...state],
+    input: input.characters ? vocabularyOf(input.characters) : input.tokens ? Object.freeze({ tokens: input.size }) : input.size,
+    state: Object.freeze([...state]),
     output: outputs,
     ...rest,
     backend,

@@ -25,6 +25,8 @@ export interface Turn {
   readonly count: number
   readonly writes?: readonly Write[]
   readonly reads?: readonly Read[]
+  /** Core.memory as it was when what the turn builds on was put there. */
+  readonly memory?: number | undefined
   /** Bytes of DATA and CARRY that it uses. */
   readonly dataBytes: number
   readonly carryBytes?: number
@@ -45,10 +47,14 @@ export class Core {
   /** What naive answers to compare with are made of: set by train(). */
   trainMean: Float64Array | undefined
 
+  /** Counts the engines that were lost: what was kept in the memory of one is not in that of the next. */
+  memory = 0
+
   private host: Float32Array | undefined
-  /** The engine's parameters are older than the host's, and its packed weights than its parameters. */
+  /** The engine's parameters are older than the host's. */
   private uploadNeeded = true
-  private packNeeded = true
+  /** Which of its packed weights are those of its parameters. */
+  private packed: 'none' | 'forward' | 'all' = 'none'
   private choice: BackendChoice | undefined
   private engine: Engine | undefined
   private readonly bytes = { home: 0, data: 0, carry: 0, scratch: 0 }
@@ -142,17 +148,22 @@ export class Core {
     return engine
   }
 
-  /** Whether the next plan that uses packed weights must pack them. */
-  get mustPack(): boolean {
-    return this.packNeeded || this.uploadNeeded
+  /** Whether the next plan must pack the weights that it uses: those for the way forward, or also those for the way back. */
+  mustPack(uses: 'forward' | 'all'): boolean {
+    return this.uploadNeeded || !(this.packed === uses || this.packed === 'all')
   }
 
   /**
    * One turn at the engine; inside inTurn only.
-   * @param effect what it does to packed weights: 'packs' after which they are right, 'updates' after which they are not, or 'nothing'
+   * @param effect which packed weights are right after it, where it packs; 'updates' where none are
    */
-  async run(turn: Turn, effect: 'packs' | 'updates' | 'nothing'): Promise<JobResult> {
-    const engine = await this.ready()
+  async run(turn: Turn, effect: 'packs forward' | 'packs all' | 'updates' | 'nothing'): Promise<JobResult> {
+    // Who asked mustPack() has an engine: no setWeights() may come between the question and the job.
+    const engine = this.engine ?? (await this.ready())
+    if (turn.memory !== undefined && turn.memory !== this.memory)
+      throw new BpttError('ERR_BACKEND', 'the engine was lost, and with it the data and moments that it held', {
+        hint: 'Start again, from the weights of the last report: train() once more, or a new trainer().',
+      })
     const { bytes } = this
     const grow = (key: keyof typeof bytes, size: number) => Math.max(bytes[key], size)
     const next = {
@@ -172,15 +183,16 @@ export class Core {
       count: turn.count,
       reads: turn.reads ?? [],
     }
-    if (effect === 'updates') this.packNeeded = true
+    if (effect === 'updates') this.packed = 'none'
     const result = await engine.submit(job).catch((error) => {
       if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
       throw error
     })
     Object.assign(bytes, next)
     if (upload && this.host === sent) this.uploadNeeded = false
-    if (upload) this.packNeeded = true
-    if (effect === 'packs') this.packNeeded = false
+    if (upload) this.packed = 'none'
+    if (effect === 'packs forward') this.packed = 'forward'
+    if (effect === 'packs all') this.packed = 'all'
     this.check()
     return result
   }
@@ -188,6 +200,12 @@ export class Core {
   /** Asks what is running on the engine to end before its next update. */
   interrupt(): void {
     this.engine?.stop()
+  }
+
+  /** DATA and CARRY are free again from their start. */
+  endResidence(): void {
+    this.residentUnits = 0
+    this.residentCarryUnits = 0
   }
 
   /** A read of all parameters. */
@@ -211,6 +229,7 @@ export class Core {
   private dropEngine(): void {
     this.engine?.dispose()
     this.engine = undefined
+    this.memory++
     this.uploadNeeded = true
     Object.assign(this.bytes, { home: 0, data: 0, carry: 0, scratch: 0 })
   }

@@ -16,17 +16,17 @@ export function readWeights(table: ParameterTable, now: Float32Array, given: unk
     if (!parameter) throw new BpttError('ERR_SHAPE_MISMATCH', 'is not a weight of this network', { at, expected: `only ${namesOf(table)}` })
     if (value !== undefined) readValues(value, parameter, parameterView(block, parameter), at)
   }
+  const expected = `layers, ${[...LAYER_NAMES, ...HEAD_NAMES].join(', ')}`
+  if (fields.size === 0) throw new BpttError('ERR_INVALID_ARG', 'has no weights', { at: 'weights', expected })
+  // First the layers: a U, W, b beside them is meant to replace theirs.
+  if (fields.has('layers')) readLayers(fields.get('layers'), layers, set)
   for (const [key, value] of fields) {
-    if (isIn(HEAD_NAMES, key)) set(key, -1, value, `weights.${key}`)
+    const at = `weights.${key}`
+    if (isIn(HEAD_NAMES, key)) set(key, -1, value, at)
     else if (isIn(LAYER_NAMES, key)) {
-      if (layers > 1) throw stacked(`weights.${key}`, key)
-      if (!fields.has('layers')) set(key, 0, value, `weights.${key}`)
-    } else if (key === 'layers') readLayers(value, layers, set)
-    else
-      throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', {
-        at: `weights.${key}`,
-        expected: `layers, ${[...LAYER_NAMES, ...HEAD_NAMES].join(', ')}`,
-      })
+      if (layers > 1) throw stacked(at, key)
+      set(key, 0, value, at)
+    } else if (key !== 'layers') throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at, expected })
   }
   return block
 }

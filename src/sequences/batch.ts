@@ -54,6 +54,8 @@ export class Batcher {
   private readonly weightBefore: Float64Array | undefined
   private readonly countBefore: Float64Array | undefined
   private readonly factor: number
+  /** Packed row at which each step starts; used again by every frame, of which small nets take thousands a second. */
+  private starts = new Int32Array(0)
 
   /**
    * @param begin first row of each sequence, and `end` (default: where the next one begins) the one behind its last
@@ -123,7 +125,8 @@ export class Batcher {
     const active = FRAME_HEADER
     const base = active + T
     const [tbase, last, countFrom, init, saved, slot] = [base + B, base + 2 * B, base + 3 * B, base + 4 * B, base + 5 * B, base + 6 * B]
-    const start = new Int32Array(T + 1)
+    if (this.starts.length <= T) this.starts = new Int32Array(T + 1)
+    const start = this.starts
     // From the shortest sequence up, each step's number of rows alive.
     for (let q = B - 1, i = 0; q >= 0; q--) for (const end = Math.floor(keys[q]! / ids.length); i < end; i++) ints[active + i] = q + 1
     for (let i = 0; i < T; i++) start[i + 1] = start[i]! + ints[active + i]!

@@ -89,21 +89,12 @@ export function readDataSet(core: Core, data: unknown, settings: TrainSettings):
   }
 }
 
-/** Places the data at the start of DATA; other calls keep behind it until `release`. */
-export function makeResident(
-  core: Core,
-  { sequences, targets }: Examples,
-): { data: DataPlaces; writes: Write[]; bytes: number; release(): void } {
+/** Places the data at the start of DATA; other calls keep behind it until core.endResidence(). */
+export function makeResident(core: Core, { sequences, targets }: Examples): { data: DataPlaces; writes: Write[]; bytes: number } {
   const rows = sequences.offsets[sequences.count]!
   const placed = placeData(core, { B: sequences.count, R: rows }, sequences, targets)
   core.residentUnits = placed.bytes / UNIT_BYTES
-  return {
-    ...placed,
-    release() {
-      core.residentUnits = 0
-      core.residentCarryUnits = 0
-    },
-  }
+  return placed
 }
 
 export interface Batchers {

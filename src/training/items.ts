@@ -28,20 +28,28 @@ export function epochOrder(train: Int32Array, { shuffle, seed }: Settings, epoch
   return shuffle ? new Random(seed, 'SHUFFLE', 0, epoch).shuffle(train.slice()) : train
 }
 
-/** Updates of each epoch, added up. */
-export function countUpdates(train: Int32Array, batchers: Batchers, settings: Settings): number {
+/** Updates of an epoch, where they are the same however it is shuffled. */
+export function updatesOfEachEpoch(train: Int32Array, batchers: Batchers, settings: Settings): number | undefined {
   const batches = Math.ceil(train.length / settings.batchSize)
-  if (!settings.bptt || batchers.lead) return batches * settings.epochs
-  const lengths = Int32Array.from(train, (id) => batchers.main.length(id))
-  const updates = (longest: number) => Math.max(1, Math.ceil(longest / settings.bptt!.stride))
-  if (lengths.every((length) => length === lengths[0])) return settings.epochs * batches * updates(lengths[0]!)
+  if (!settings.bptt || batchers.lead) return batches
+  const updates = updatesOver(settings.bptt)
+  const each = updates(batchers.main.length(train[0]!))
+  return train.every((id) => updates(batchers.main.length(id)) === each) ? batches * each : undefined
+}
+
+/** Updates of one epoch (from 1): a batch takes as many as its longest sequence needs. */
+export function updatesOfEpoch(train: Int32Array, batchers: Batchers, settings: Settings, epoch: number): number {
+  const updates = updatesOver(settings.bptt!)
+  const order = epochOrder(train, settings, epoch)
   let sum = 0
-  for (let epoch = 1; epoch <= settings.epochs; epoch++) {
-    const order = epochOrder(train, settings, epoch)
-    for (let b = 0; b < batches; b++) sum += updates(longestOf(batchers, batch(order, b, settings)))
-  }
+  for (let b = 0; b * settings.batchSize < order.length; b++) sum += updates(longestOf(batchers, batch(order, b, settings)))
   return sum
 }
+
+const updatesOver =
+  ({ stride }: { stride: number }) =>
+  (length: number) =>
+    Math.max(1, Math.ceil(length / stride))
 
 const batch = (order: Int32Array, b: number, { batchSize }: Settings) => order.subarray(b * batchSize, (b + 1) * batchSize)
 const longestOf = ({ main }: Batchers, ids: Int32Array) => ids.reduce((most, id) => Math.max(most, main.length(id)), 0)

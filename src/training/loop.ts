@@ -10,19 +10,20 @@ import type { Core } from '../model/core.js'
 import { type Compiled, compile } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
+import { platform } from '../platform/platform.js'
 import { concatFrames, setScalars } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
 import { batchersOf, type DataSet, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
-import { countUpdates, type Item, items } from './items.js'
+import { type Item, items, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
 import { OptimizerState } from './optimizer-state.js'
 import { Recorder } from './progress.js'
 import { rateOf } from './schedules.js'
 import type { TrainSettings } from './settings.js'
 
 const JOB_SECONDS = 0.01
-/** At most this long is spent at a time on making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
-const PREPARE_MS = 4
+/** At most this long is spent at a time on counting and making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
+const PREPARE_MS = 2
 const MOST_FRAMES = 4096
 /** Between two reports of onProgress. */
 const REPORT_MS = 100
@@ -51,10 +52,13 @@ export class Training {
   private readonly carryBytes: number
   /** Something is decided at each epoch's end. */
   private readonly pausesAtEpochs: boolean
-  private readonly steps: number
+  /** Updates of the whole run; 0 until they are counted. */
+  private steps: number
   private prepared = 0
   private waiting: Item | undefined
   private writes: Write[]
+  /** Where data and moments are, from the first job on (Core.memory). */
+  private memory: number | undefined
   private secondsPerRow = 0
   private readWeightsAt = performance.now()
   private reportedAt = Number.NEGATIVE_INFINITY
@@ -62,6 +66,7 @@ export class Training {
   private inStep = true
   private inFlight = false
   private stoppedEarly = false
+  private over = false
   private ending: Ending | undefined
   private best: { progress: Progress; loss: number; weights: Float32Array | undefined } | undefined
   private sinceBest = 0
@@ -77,12 +82,13 @@ export class Training {
   ) {
     const { network, layout } = core
     this.batchers = batchersOf(core, data, settings.bptt)
-    this.steps = countUpdates(data.train, this.batchers, settings)
     this.resident = makeResident(core, data)
     this.optimizer = new OptimizerState(core, settings)
-    this.writes = [...this.resident.writes, ...this.optimizer.start()]
+    this.writes = [...this.resident.writes, ...this.optimizer.starts]
+    this.optimizer.starts = []
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
-    this.recorder = new Recorder(network, settings.epochs, this.steps, data.trainBaseline)
+    this.steps = (updatesOfEachEpoch(data.train, this.batchers, settings) ?? 0) * settings.epochs
+    this.recorder = new Recorder(network, settings.epochs, data.trainBaseline)
     this.source = items(data.train, this.batchers, settings)
     this.pausesAtEpochs = data.validation !== undefined || this.rate.listens
 
@@ -118,20 +124,13 @@ export class Training {
 
   async run(): Promise<RunResult> {
     const { data } = this
-    try {
-      let next = this.prepare()
-      while (next && !this.ending) {
-        const job = next
-        const running = this.submit(job)
-        const ahead = this.pausesAtEpochs && job.items.at(-1)!.endsEpoch ? undefined : this.prepare()
-        await this.finish(job, await running)
-        next = ahead ?? (this.ending ? undefined : this.prepare())
-      }
-      await this.settle()
-    } finally {
-      this.resident.release()
-      this.optimizer.release()
+    const fail = (error: unknown) => {
+      if (this.ending?.kind !== 'error') this.ending = { kind: 'error', error }
     }
+    await this.runJobs().catch(fail)
+    await this.settle().catch(fail)
+    this.over = true
+    this.optimizer.release()
     if (this.ending?.kind === 'abort') throw this.ending.reason
     if (this.ending?.kind === 'error') throw this.ending.error
     const { history } = this.recorder
@@ -141,6 +140,33 @@ export class Training {
       stopped: this.ending ? 'stop' : this.stoppedEarly ? 'early' : 'finished',
       truncated: data.sequences.truncated,
       empty: data.sequences.empty,
+    }
+  }
+
+  /** Every epoch must be shuffled for it, which the event loop should not wait for. */
+  private async countUpdates(): Promise<void> {
+    const { data, batchers, settings } = this
+    let steps = 0
+    let since = performance.now()
+    for (let epoch = 1; epoch <= settings.epochs && !this.ending; epoch++) {
+      steps += updatesOfEpoch(data.train, batchers, settings, epoch)
+      if (performance.now() - since < PREPARE_MS) continue
+      await platform().pause()
+      since = performance.now()
+    }
+    this.steps = steps
+  }
+
+  private async runJobs(): Promise<void> {
+    if (this.steps === 0) await this.countUpdates()
+    this.recorder.steps = this.steps
+    let next = this.ending ? undefined : this.prepare()
+    while (next && !this.ending) {
+      const job = next
+      const running = this.submit(job)
+      const ahead = this.pausesAtEpochs && job.items.at(-1)!.endsEpoch ? undefined : this.prepare()
+      await this.finish(job, await running)
+      next = ahead ?? (this.ending ? undefined : this.prepare())
     }
   }
 
@@ -201,6 +227,7 @@ export class Training {
   private submit(job: JobPlan): Promise<JobResult> {
     return this.core.inTurn(() => {
       this.inFlight = true
+      this.memory ??= this.core.memory
       return this.core.run(this.turn(job), 'updates').finally(() => {
         this.inFlight = false
       })
@@ -215,6 +242,7 @@ export class Training {
       frames: concatFrames(job.map(({ frame }) => frame)),
       count: job.length,
       writes,
+      memory: this.memory,
       reads: readsWeights ? [this.core.readWeights()] : [],
       dataBytes: this.resident.bytes,
       carryBytes: this.carryBytes,
@@ -253,8 +281,9 @@ export class Training {
   private endEpoch(epoch: number, validation?: Progress['validation'], took = 0): Progress {
     const progress = this.recorder.endEpoch(epoch, validation, took)
     const loss = validation?.loss ?? progress.loss
-    if (!this.best || loss < this.best.loss - (this.settings.earlyStopping?.minDelta ?? 0)) {
-      this.best = { progress, loss, weights: this.settings.earlyStopping?.restoreBest ? this.core.weights() : undefined }
+    const { earlyStopping } = this.settings
+    if (!this.best || Number.isNaN(this.best.loss) || loss < this.best.loss - (earlyStopping?.minDelta ?? 0)) {
+      this.best = { progress, loss, weights: earlyStopping?.restoreBest ? this.core.weights() : undefined }
       this.sinceBest = 0
     } else this.sinceBest++
     this.report(progress)
@@ -268,7 +297,7 @@ export class Training {
     const progress = this.endEpoch(epoch, scores, performance.now() - from)
     this.rate.epochEnded(scores?.loss ?? progress.loss)
     const { earlyStopping } = this.settings
-    if (earlyStopping && this.sinceBest >= earlyStopping.patience && epoch < this.settings.epochs) this.stoppedEarly = true
+    if (earlyStopping && this.sinceBest >= Math.max(1, earlyStopping.patience) && epoch < this.settings.epochs) this.stoppedEarly = true
   }
 
   /** onProgress, at most ten times a second, and at the end. */
@@ -278,10 +307,16 @@ export class Training {
     const final = this.recorder.step === this.steps || this.stoppedEarly
     if (!onProgress || (!final && now - this.reportedAt < REPORT_MS)) return
     this.reportedAt = now
+    const fail = (error: unknown) => this.end({ kind: 'error', error })
     try {
-      onProgress(progress)
+      const returned: unknown = onProgress(progress)
+      if (returned instanceof Promise)
+        returned.catch((error) => {
+          if (this.over) throw error // nobody is left to be told but the process
+          fail(error)
+        })
     } catch (error) {
-      this.end({ kind: 'error', error })
+      fail(error)
     }
   }
 

@@ -2,7 +2,9 @@
 import type { Write } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
 import type { Update } from '../plan/compile.js'
+import { SCALAR_COUNT } from '../plan/frame.js'
 import { NONE, UNIT_FLOATS } from '../plan/memory.js'
+import { allocate } from '../sequences/numbers.js'
 import { momentsOf, updateFlags, updateScalars } from './scalars.js'
 import type { UpdateSettings } from './settings.js'
 
@@ -21,45 +23,42 @@ export class OptimizerState {
   updates = 0
   readonly update: Update
   private readonly taken: number[] = []
-  private fresh: Write[] = []
+  private readonly list = new Float32Array(SCALAR_COUNT)
+  /** What must be written before the first update. */
+  starts: readonly Write[]
 
   constructor(
     core: Core,
     private readonly settings: UpdateSettings,
   ) {
+    this.release = releaseOf(core, this.taken)
+    dropped.register(this, this.release, this)
     const { optimizer, clipNorm } = settings
-    const starts = momentsOf(optimizer)
+    const first = momentsOf(optimizer)
+    const starts: Write[] = []
     const block = (start: number | undefined) => {
       if (start === undefined) return NONE
       const at = core.blocks.take()
       this.taken.push(at)
-      this.fresh.push({ at, data: new Float32Array(core.layout.table.units * UNIT_FLOATS).fill(start) })
+      starts.push({ at, data: allocate(Float32Array, core.layout.table.units * UNIT_FLOATS, () => 'optimizer').fill(start) })
       return at
     }
     this.update = {
       optimizer: KIND[optimizer.kind],
       flags: updateFlags(settings),
-      m: block(starts.m),
-      v: block(starts.v),
-      a: block(starts.a),
+      m: block(first.m),
+      v: block(first.v),
+      a: block(first.a),
       maxNorm: clipNorm,
     }
-    this.release = releaseOf(core, this.taken)
-    dropped.register(this, this.release, this)
+    this.starts = starts
   }
 
   /** Gives the moments' memory back; they are gone. */
   readonly release: () => void
 
-  /** What must be written before the first update. */
-  start(): Write[] {
-    const writes = this.fresh
-    this.fresh = []
-    return writes
-  }
-
-  /** Scalars of the update that comes `ahead` updates after the next one. */
+  /** Scalars of the update that comes `ahead` updates after the next one: always the same array. */
   scalars(lr: number, ahead = 0): Float32Array {
-    return updateScalars(this.settings, lr, this.updates + ahead + 1)
+    return updateScalars(this.settings, lr, this.updates + ahead + 1, this.list)
   }
 }

@@ -7,8 +7,9 @@ import type { Item } from './items.js'
 
 export class Recorder {
   readonly history: Progress[] = []
-  /** Updates made. */
+  /** Updates made, and in the whole run. */
   step = 0
+  steps = 0
   private tally = new Tally()
   private clipped = 0
   private updates = 0
@@ -22,7 +23,6 @@ export class Recorder {
   constructor(
     private readonly network: Network,
     private readonly epochs: number,
-    private readonly steps: number,
     private readonly baseline: Baseline,
   ) {}
 

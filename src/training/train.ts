@@ -28,6 +28,7 @@ export function train(coreOf: () => Core, data: unknown, options: unknown): Run 
         return await training.run()
       } finally {
         settings.signal?.removeEventListener('abort', abort)
+        core.endResidence()
         release()
       }
     },

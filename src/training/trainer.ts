@@ -19,6 +19,8 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
   core.check()
   const settings = readStepOptions(options)
   const optimizer = new OptimizerState(core, settings)
+  /** Where the moments are, from the first step on (Core.memory). */
+  let memory: number | undefined
   return {
     async step(data, options) {
       core.check()
@@ -35,9 +37,12 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
           initial,
           final: true,
           scalars: optimizer.scalars(lr),
-          writes: optimizer.start(),
+          writes: optimizer.starts,
+          memory,
           reads: () => ({ weights: core.readWeights() }),
         })
+        optimizer.starts = []
+        memory = core.memory
         if (status !== Status.DONE) {
           const ids = Int32Array.from({ length: sequences.count }, (_, id) => id)
           throw await nonfinite(core, examples, { epoch: 0, batch: 0, ids }, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient')
