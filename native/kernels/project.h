@@ -138,7 +138,7 @@ INLINE void sum_rows(float *db, const float *dy, int64_t left, int64_t ld, int64
   UNROLL for (int v = 0; v < NV; v++) sum[v] = load_part(db + v * VW, left - v * VW);
   for (const float *row = dy + (rows - 1) * ld; row >= dy; row -= ld) {
     UNROLL for (int v = 0; v < NV; v++) {
-      prefetch(row - COMING * ld + v * VW);
+      if (v * VW % LINE == 0) prefetch(row - COMING * ld + v * VW);
       sum[v] += load(row + v * VW);
     }
   }
