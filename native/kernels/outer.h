@@ -190,7 +190,7 @@ INLINE void matrix_gradient(float *dM, int64_t N, int64_t K, const RowSource &dy
                             int64_t T, float *workspace, int part, int parts) {
   const Range n = share(N, 1, part, parts);
   const int64_t count = n.hi - n.lo, ld = round_up(count, VW);
-  if (count == 0) return;
+  if (count == 0 || rows == 0) return;  // a batch of empty sequences has none
   dM += n.lo * K;
   // Vectors lie along k, and dy is packed ahead. Where that wastes lanes or packing (few inputs) they lie along n, on a
   // transposed copy, if what is saved pays for the copying.

@@ -45,6 +45,7 @@ struct Case {
     B = int32_t(batches[bits() % 14]);
     T = int32_t(integer(1, B > 20 ? 6 : 12));
     if (bits() % 16 == 0) T = 40;
+    if (bits() % 24 == 0) T = 0;  // only empty sequences
     std::vector<int32_t> length(size_t(B), T);
     if (bits() % 3) {
       for (int32_t &n : length) n = int32_t(integer(0, T));
