@@ -54,7 +54,8 @@ constexpr Derive derivatives[] = {derive_tile<0>, derive_tile<1>, derive_tile<2>
 
 // A sequence alone in its thread, S small: latency is all. A step is one call-free run of as many chains as there are
 // vectors, all of them in registers, with f behind it in the same breath.
-constexpr int64_t ALONE_UNITS = VW >= 8 ? 4 : 1;  // of 16 floats in a row, at most
+// Of 16 floats in a row, at most; the class of portable numbers trades this for a smaller addon.
+constexpr int64_t ALONE_UNITS = VW >= 8 && BPTT_FUSED ? 4 : 1;
 
 // sum += a [K]·M, M packed.
 template <int NV>
@@ -64,8 +65,8 @@ INLINE void multiply_row(vf (&sum)[NV], int64_t K, const float *a, const float *
     UNROLL for (int v = 0; v < NV; v++) sum[v] = madd(x, load(pack + v / 2 * panels + k * NR + v % 2 * VW), sum[v]);
   };
   int64_t k = 0;
-  for (; k + 16 <= K; k += 16) {
-    UNROLL for (int j = 0; j < 16; j++) add(k + j);
+  for (; k + 8 <= K; k += 8) {
+    UNROLL for (int j = 0; j < 8; j++) add(k + j);
   }
   for (; k < K; k++) add(k);
 }
@@ -103,7 +104,7 @@ NOINLINE void recur_alone(const Context &context, int64_t q, float *s, const flo
 }
 
 using RecurAlone = void (*)(const Context &, int64_t, float *, const float *, const float *, int64_t, int64_t);
-#if BPTT_LANES >= 8
+#if BPTT_LANES >= 8 && BPTT_FUSED
 constexpr RecurAlone recur_alones[] = {recur_alone<1>, recur_alone<2>, recur_alone<3>, recur_alone<4>};
 #else
 constexpr RecurAlone recur_alones[] = {recur_alone<1>};
@@ -168,7 +169,7 @@ NOINLINE void recur_back_alone(const Context &context, int64_t q, const Back &x)
 }
 
 using RecurBackAlone = void (*)(const Context &, int64_t, const Back &);
-#if BPTT_LANES >= 8
+#if BPTT_LANES >= 8 && BPTT_FUSED
 constexpr RecurBackAlone recur_back_alones[] = {recur_back_alone<1>, recur_back_alone<2>, recur_back_alone<3>,
                                                 recur_back_alone<4>};
 #else

@@ -9,7 +9,7 @@ namespace {
 
 // Rows of the largest tile, two vectors wide: its accumulators, the two vectors and one broadcast fill the registers.
 #if BPTT_LANES == 16
-constexpr int MR = 14;
+constexpr int MR = BPTT_FUSED ? 14 : 8;  // with a multiplication for each addition, 8 rows keep the adders busy
 #elif BPTT_LANES == 8
 constexpr int MR = 6;
 #elif defined(__aarch64__)
