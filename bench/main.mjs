@@ -12,7 +12,10 @@ import { interleaved, median, ROUNDS } from './clock.mjs'
 import { findContenders } from './contenders.mjs'
 import { machineFacts, measurePeaks, peakName } from './machine.mjs'
 import { profile } from './profile.mjs'
-import { machineLines, profileTable, resultTable } from './report.mjs'
+import { machineHead, machineLines, profileTable, resultTable, scalingTable } from './report.mjs'
+import { scaling, scalingCases, scalingCells } from './scaling.mjs'
+
+const extra = scalingCells.slice(cells.length).map(({ id }) => id)
 
 const HELP = `node bench/main.mjs [options]      (built before: npm run bench -- [options])
 
@@ -23,6 +26,9 @@ const HELP = `node bench/main.mjs [options]      (built before: npm run bench --
   --threads N        of the native backend (default 1)
   --all              also what would take far longer than --seconds
   --profile CELL     instead: where the time of a training step goes, operation by operation (default: on the best backend)
+  --scaling          instead: what --threads (default 2) bring to the native backend in ${scalingCases.join(' and ')} (--only), beside one thread and
+                     beside as many processes that share the batch and never wait for each other; cells also ${extra.join(',')}
+  --hogs             with --scaling: while one more process spins on each processor
   --json             machine, peaks and records as JSON
 
 ${Object.entries(cases)
@@ -49,10 +55,13 @@ function options() {
         cells: text,
         backends: text,
         profile: text,
+        scaling: flag,
+        hogs: flag,
         seconds: { ...text, default: '0.5' },
-        threads: { ...text, default: '1' },
+        threads: text,
       },
     }))
+    values.threads ??= values.scaling ? '2' : '1'
   } catch (error) {
     throw new UsageError(error.message)
   }
@@ -66,13 +75,15 @@ function options() {
     for (const one of names) if (!all.includes(one)) throw new UsageError(`--${name}: there is no '${one}', but ${all.join(', ')}`)
     return names
   }
-  const ids = cells.map(({ id }) => id)
+  const known = values.scaling ? scalingCells : cells
+  const ids = known.map(({ id }) => id)
+  if (values.hogs && !values.scaling) throw new UsageError('--hogs: belongs to --scaling')
   if (values.profile !== undefined) among('profile', values.profile, ids)
   const chosen = among('cells', values.profile ?? values.cells, ids)
   return {
     ...values,
-    only: among('only', values.only, Object.keys(cases)),
-    cells: cells.filter(({ id }) => chosen.includes(id)),
+    only: among('only', values.only, values.scaling ? scalingCases : Object.keys(cases)),
+    cells: known.filter(({ id }) => chosen.includes(id)),
     backends: values.backends?.split(','),
     seconds: number('seconds', Number.isFinite),
     threads: number('threads', Number.isInteger),
@@ -152,6 +163,14 @@ async function compare(settings, contenders, peaks) {
 async function main() {
   const settings = options()
   if (settings.help) return console.log(HELP)
+  if (settings.scaling) {
+    const machine = machineFacts()
+    const records = await scaling(settings, note)
+    if (settings.json) return console.log(JSON.stringify({ machine, records }, null, 1))
+    return console.log(
+      `${machineHead(machine, settings.threads)}\n\n${scalingTable(records)}\n\nSequences a second, medians of ${ROUNDS} rounds.`,
+    )
+  }
   const { contenders, absent } = findContenders(settings.threads, settings.backends)
   if (settings.profile && !settings.backends) contenders.length = Math.min(1, contenders.length)
   for (const reason of absent) note(`not here: ${reason}`)

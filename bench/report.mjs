@@ -54,11 +54,34 @@ export const profileTable = (rows) =>
     rows,
   )
 
+const times = (ratio) => (ratio === null ? 'n/a' : `${ratio.toFixed(2)}×`)
+
+export const scalingTable = (records) =>
+  table(
+    [
+      ['cell', -16, ({ cell }) => cell],
+      ['case', -9, (record) => record.case],
+      ['one thread', 12, ({ rates }) => short(rates.one)],
+      ['threads', 10, ({ rates }) => short(rates.team)],
+      ['processes', 11, ({ rates }) => (rates.apart === null ? 'n/a' : short(rates.apart))],
+      ['threads / one', 15, ({ speedup }) => times(speedup)],
+      ['processes / one', 17, ({ ceiling }) => times(ceiling)],
+      ['threads / processes', 21, ({ share }) => (share === null ? 'n/a' : share.toFixed(2))],
+    ],
+    records,
+  )
+
+/** What was measured, on what machine. */
+export const machineHead = (machine, threads) =>
+  [
+    `${machine.cpu}, processors ${machine.processors}, ${machine.system}; Node ${machine.node} (V8 ${machine.v8})`,
+    `commit ${machine.commit}; ${machine.date}; load average ${machine.load.join(' ')}; ${threads} thread${threads === 1 ? '' : 's'}`,
+  ].join('\n')
+
 export function machineLines(machine, peaks, contenders, threads) {
   const rates = Object.entries(peaks).map(([name, rate]) => `${name} ${rate.toFixed(0)}`)
   return [
-    `${machine.cpu}, processors ${machine.processors}, ${machine.system}; Node ${machine.node} (V8 ${machine.v8})`,
-    `commit ${machine.commit}; ${machine.date}; load average ${machine.load.join(' ')}; ${threads} thread${threads === 1 ? '' : 's'}`,
+    machineHead(machine, threads),
     `peak of multiply-adds, GFLOP/s: ${rates.length ? rates.join(', ') : 'n/a (no C++ compiler here)'}`,
     `compared: ${contenders.map(({ id }) => id).join(', ')}`,
   ].join('\n')

@@ -1,5 +1,6 @@
 /* `npm run bench` in small: it verifies before it times, says what it measured, and refuses what it does not know. Never how fast. */
 import { spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { loadBackend } from '#lib/backends/select.js'
 import { TOLERANCE, verified } from '../bench/verify.mjs'
@@ -52,6 +53,32 @@ describe('npm run bench', () => {
       if (record.backend === 'reference') expect(peakShare).toBeUndefined()
     }
   }, 120_000)
+
+  test.runIf(usable.includes('native') && availableParallelism() > 1)(
+    'holds threads against one thread and against processes, also on a loaded machine',
+    () => {
+      const run = (...args: string[]) => bench('--scaling', '--seconds', '0.05', '--json', ...args)
+      const { status, stdout, stderr } = run('--cells', 'stream,small')
+      expect(status, stderr).toBe(0)
+      const { records } = JSON.parse(stdout) as { records: Record<string, unknown>[] }
+      expect(records.map(({ cell, case: name }) => `${cell} ${name}`)).toEqual([
+        'small train',
+        'small forward',
+        'stream train',
+        'stream forward',
+      ])
+      for (const { cell, rates, speedup, ceiling, share } of records as never[]) {
+        const { one, team, apart } = rates as Record<string, number>
+        for (const value of cell === 'stream' ? [one, team, speedup] : [one, team, apart, speedup, ceiling, share])
+          expect(value).toBeGreaterThan(0)
+        if (cell === 'stream') expect([apart, ceiling, share]).toEqual([null, null, null])
+      }
+      const loaded = run('--cells', 'stream', '--only', 'train', '--hogs')
+      expect(loaded.status, loaded.stderr).toBe(0)
+      expect(JSON.parse(loaded.stdout).records).toMatchObject([{ cell: 'stream', hogs: 2 }])
+    },
+    60_000,
+  )
 
   test('times the operations of a training step', () => {
     const { status, stdout, stderr } = bench('--profile', 'stream', '--seconds', '0.05', '--backends', 'reference', '--json')
