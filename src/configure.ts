@@ -5,7 +5,8 @@ import { BpttError, show } from './errors.js'
 
 /**
  * Who makes the one training Worker, for WebAssembly and the reference: a function (where a bundler cannot follow the package's own), or
- * false for none: then jobs run in slices on this thread. Models that have a Worker keep it.
+ * false for none: then jobs run in slices on this thread, as they do where the package's own cannot be started. Models that have a Worker
+ * keep it.
  * @throws ERR_INVALID_ARG, ERR_UNKNOWN_OPTION
  */
 export function configure(o: { worker?: false | (() => object) }): void {

@@ -1,14 +1,11 @@
 /* The packed package, installed in a project of its own and used as people use it: require, import, TypeScript. */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { emptyProject } from './support/installed.js'
 
-const project = mkdtempSync(join(tmpdir(), 'bptt-package-'))
-const installed = join(project, 'node_modules', 'bptt')
-const run = (program: string, ...args: string[]) =>
-  execFileSync(program, args, { cwd: project, encoding: 'utf8', shell: process.platform === 'win32' })
+const { project, installed, run, install } = emptyProject()
 const program = (name: string, code: string) => {
   writeFileSync(join(project, name), code)
   return run(process.execPath, name)
@@ -18,12 +15,7 @@ const train = `
   const { history } = await model.train({ x: [[1, 2, 3], [3, 1]], y: ['up', 'down'] }, { epochs: 2 })
   console.log(history.length, (await model.predict([1, 2])).kind, model.backend.name)`
 
-beforeAll(() => {
-  execFileSync('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', project], { shell: process.platform === 'win32' })
-  writeFileSync(join(project, 'package.json'), '{ "private": true }')
-  const tarball = readdirSync(project).find((name) => name.endsWith('.tgz'))!
-  run('npm', 'install', '--offline', '--no-audit', '--no-fund', `./${tarball}`)
-}, 120_000)
+beforeAll(install, 120_000)
 afterAll(() => rmSync(project, { recursive: true }))
 
 test('nothing runs at install: no script, no gyp file, no dependency', () => {

@@ -263,6 +263,18 @@ describe('the process', { timeout: 120_000 }, () => {
       'true\n',
     ))
 
+  it('works in slices where no Worker can be started, and says so', () =>
+    ends(
+      `require('node:worker_threads').Worker = class { constructor() { throw new Error('none here') } }
+       let turns = 0
+       const count = setInterval(() => turns++, 1)
+       const e = remote()
+       e.submit(${LONG}).then(({ results }) => { clearInterval(count); console.log(results.includes(4), turns > 10) })
+       setTimeout(() => e.stop(), 300)`,
+      0,
+      /no training Worker could be started \(none here\)[\s\S]*true true/,
+    ))
+
   it('frees engines that nobody holds', () =>
     ends(
       `const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -17,11 +17,12 @@ interface Hosted {
   readonly engine: LocalEngine
   readonly plans: Map<number, Plan>
   readonly stop: Int32Array
-  /** Whether `stop` is shared; otherwise the event loop must turn for a stop to arrive. */
+  /** Whether `stop` is shared; otherwise it is of one job, and the event loop must turn for a message that sets it. */
   readonly shared: boolean
 }
 
-export function host(post: Post): Listener {
+/** @param alone whether this thread does nothing else; otherwise the event loop turns after every slice */
+export function host(post: Post, { alone }: { alone: boolean }): Listener {
   /** What could not be made stays here as its error, for the first job to report. */
   const engines = new Map<number, Hosted | { error: unknown }>()
 
@@ -41,7 +42,7 @@ export function host(post: Post): Listener {
       if ('error' in hosted) throw hosted.error
       if (typeof job.plan !== 'number') hosted.plans.set(job.plan.id, job.plan)
       const plan = typeof job.plan === 'number' ? hosted.plans.get(job.plan)! : job.plan
-      const result = await run(hosted, { ...job, plan })
+      const result = await run(hosted, { ...job, plan }, alone)
       reply(
         { engine, result },
         [result.results, ...result.reads].map((array) => array.buffer as ArrayBuffer),
@@ -74,7 +75,7 @@ export function host(post: Post): Listener {
 }
 
 /** Runs a job slice by slice, so that a stop is seen even where the engine does not look for one. */
-async function run({ engine, stop, shared }: Hosted, job: Job): Promise<JobResult> {
+async function run({ engine, stop, shared }: Hosted, job: Job, alone: boolean): Promise<JobResult> {
   const { frames, count } = job
   if (!shared) stop[0] = 0
   engine.run({ ...job, count: 0, reads: [] })
@@ -97,7 +98,7 @@ async function run({ engine, stop, shared }: Hosted, job: Job): Promise<JobResul
     at = end
     if (results[(done - 1) * RESULT_FIELDS + Result.STATUS] !== Status.DONE) break
     if (part.seconds < SLICE / 2) size *= 2
-    if (!shared) await platform().pause()
+    if (!shared || !alone) await platform().pause()
   }
   return { results, reads: engine.run({ ...job, writes: [], count: 0 }).reads, seconds }
 }

@@ -20,6 +20,9 @@ export type Request =
   | { readonly kind: 'run'; readonly engine: number; readonly job: JobMessage }
   | { readonly kind: 'stop' | 'dispose'; readonly engine: number }
 
+/** What a Worker says first. */
+export const READY = 'bptt: ready'
+
 export type Reply = { readonly engine: number } & ({ readonly result: JobResult } | { readonly error: ErrorMessage })
 
 const FIELDS = ['code', 'message', 'stack', 'at', 'expected', 'received', 'hint', 'file', 'line'] as const

@@ -1,13 +1,14 @@
 /*
  * Engines off the event loop for backends without threads of their own: a LocalEngine inside the one training Worker of this thread,
- * which is started with the first job and keeps the process alive only while there are jobs. The other end is host.ts.
+ * which is started with the first job and keeps the process alive only while there are jobs. Where none can be started (a page's
+ * Content-Security-Policy, a bundler that does not follow its file), the same program runs in slices on this thread. The other end is host.ts.
  */
 import { BpttError } from '../errors.js'
 import type { Plan } from '../plan/plan.js'
 import { platform, type TrainingWorker } from '../platform/platform.js'
 import type { BackendName, Engine, EngineDescription, EngineOptions, Job, JobResult } from './engine.js'
 import { host } from './host.js'
-import { errorOf, type Reply, type Request } from './messages.js'
+import { errorOf, READY, type Reply, type Request } from './messages.js'
 import { loadBackend } from './select.js'
 
 let make: false | (() => unknown) | undefined
@@ -24,27 +25,34 @@ export function configureWorker(choice: false | (() => unknown) | undefined): vo
 
 /** No Worker: the same program on this thread. */
 function inThread(onMessage: (message: unknown) => void): TrainingWorker {
-  const receive = host((message) => queueMicrotask(() => onMessage(message)))
+  const receive = host((message) => queueMicrotask(() => onMessage(message)), { alone: false })
   return { post: (message) => queueMicrotask(() => receive(message)), hold() {}, sharesMemory: false }
 }
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+const refusal = (reason: unknown) =>
+  `bptt: no training Worker could be started (${reasonOf(reason)}). Training runs in slices on this thread; configure({ worker }) can make one, or say false to leave it so.`
 
 const disposed = () => new BpttError('ERR_DISPOSED', 'the model was disposed of')
 
 /** One Worker's life. */
 class Connection {
-  readonly worker: TrainingWorker
+  worker: TrainingWorker
   /** Why it ended. */
   lost: BpttError | undefined
   /** Jobs in flight, by engine. */
   private readonly waiting = new Map<number, { resolve(result: JobResult): void; reject(error: unknown): void }>()
+  /** What waits until a Worker of our own making has started: what was sent to one that never does would be gone. */
+  private early: [Request, ArrayBuffer[]][] | undefined
 
   constructor() {
-    const onMessage = (message: unknown) => this.settle(message as Reply)
-    this.worker = make === false ? inThread(onMessage) : platform().spawn(make, onMessage, (reason) => this.end(reason))
+    if (make === undefined) this.early = []
+    this.worker = make === false ? this.inThread() : this.start(make)
   }
 
   send(request: Request, transfer: ArrayBuffer[] = []): void {
-    if (!this.lost) this.worker.post(request, transfer)
+    if (this.early) this.early.push([request, transfer])
+    else if (!this.lost) this.worker.post(request, transfer)
   }
 
   /** Sends a job; the promise settles when it is done, the engine forgotten, or the Worker dead. */
@@ -61,6 +69,35 @@ class Connection {
     this.take(engine)?.reject(disposed())
   }
 
+  private start(make: (() => unknown) | undefined): TrainingWorker {
+    const onMessage = (message: unknown) => (message === READY ? this.begin() : this.settle(message as Reply))
+    try {
+      return platform().spawn(make, onMessage, (reason) => (this.early ? this.refused(reason) : this.end(reason)))
+    } catch (cause) {
+      if (make) throw new BpttError('ERR_BACKEND', `the function of configure({ worker }) made no Worker (${reasonOf(cause)})`, { cause })
+      platform().warn(refusal(cause))
+      this.early = undefined
+      return this.inThread()
+    }
+  }
+
+  private inThread(): TrainingWorker {
+    return inThread((message) => this.settle(message as Reply))
+  }
+
+  private begin(): void {
+    const { early } = this
+    this.early = undefined
+    for (const [request, transfer] of early ?? []) this.send(request, transfer)
+  }
+
+  /** Our own Worker ended before it began. */
+  private refused(reason: unknown): void {
+    platform().warn(refusal(reason))
+    this.worker = this.inThread()
+    this.begin()
+  }
+
   private settle(reply: Reply): void {
     const job = this.take(reply.engine)
     if ('error' in reply) job?.reject(errorOf(reply.error))
@@ -71,7 +108,7 @@ class Connection {
     if (current === this) current = undefined
     this.lost = new BpttError(
       'ERR_BACKEND',
-      `the training Worker died, and with it the weights and moments that it held (${reason instanceof Error ? reason.message : reason})`,
+      `the training Worker died, and with it the weights and moments that it held (${reasonOf(reason)})`,
       {
         hint: 'The next call starts a new one.',
         cause: reason,

@@ -76,6 +76,9 @@ function fused(): Compiled | undefined {
   return rounded.every((x) => x === 2 ** -24) ? { module, isa: 'relaxed-simd', arithmetic: 'fma', heap: heap.value } : undefined
 }
 
-function decode(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+function decode(hex: string): Uint8Array<ArrayBuffer> {
+  const digit = (at: number) => (hex.charCodeAt(at) & 15) + 9 * (hex.charCodeAt(at) >> 6)
+  const bytes = new Uint8Array(hex.length / 2)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digit(2 * i) + digit(2 * i + 1)
+  return bytes
 }

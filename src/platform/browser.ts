@@ -28,6 +28,7 @@ export const browser: Platform = {
       port2.postMessage(null)
     }),
 
+  warn: (text) => console.warn(text),
   describe: () => navigator.userAgent,
   readFile: (path) => fetchBytes(path),
   async writeFile() {
@@ -55,7 +56,7 @@ export const browser: Platform = {
     }
     worker.onmessage = (event) => onMessage(event.data)
     worker.onmessageerror = () => end(new Error('a message could not be read'))
-    worker.onerror = (event) => end(new Error(event.message || 'its script could not be loaded; see configure({ worker })'))
+    worker.onerror = (event) => end(new Error(event.message || 'its script could not be loaded'))
     return {
       post: (message, transfer) => worker.postMessage(message, transfer),
       hold: () => {},

@@ -32,6 +32,7 @@ export const node: Platform = {
   threads: () => Math.min(availableParallelism(), quota()),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
 
+  warn: (text) => process.emitWarning(text),
   describe: () => `Node ${process.versions.node}, ${process.platform} ${process.arch}`,
   // Only what is used is loaded: half of the time to a first prediction would go into modules that it does not need.
   readFile: async (path, maxBytes) => (await import('../files/node-io.js')).readBytes(path, maxBytes),

@@ -24,6 +24,8 @@ export interface Platform {
   threads(): number
   /** Resolves after everything else that waits in the event loop had its turn. */
   pause(): Promise<void>
+  /** Tells whoever looks after the program what works less well than it could. */
+  warn(text: string): void
   /** Words for doctor(): `Node 20.20.2, linux x64`. */
   describe(): string
   readFile(path: string | URL, maxBytes: number): Promise<{ bytes: Uint8Array; file?: string }>
