@@ -62,10 +62,10 @@ describe('npm run bench', () => {
       expect(status, stderr).toBe(0)
       const { records } = JSON.parse(stdout) as { records: Record<string, unknown>[] }
       expect(records.map(({ cell, case: name }) => `${cell} ${name}`)).toEqual([
-        'small train',
-        'small forward',
         'stream train',
         'stream forward',
+        'small train',
+        'small forward',
       ])
       for (const { cell, rates, speedup, ceiling, share } of records as never[]) {
         const { one, team, apart } = rates as Record<string, number>
