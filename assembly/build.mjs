@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { tiles } from './tiles.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const embedded = join(root, 'src', 'backends', 'wasm-bytes.gen.ts')
@@ -13,11 +14,13 @@ const wasm = (target) => join('wasm', `bptt.${target}.wasm`)
 const targets = ['simd', 'relaxed']
 
 const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-const inputs = [...readdirSync(join(root, 'assembly')).map((name) => join('assembly', name)), 'asconfig.json']
+const sources = readdirSync(join(root, 'assembly')).filter((name) => name !== 'tile.gen.ts')
+const inputs = [...sources.map((name) => join('assembly', name)), 'asconfig.json']
 const newest = Math.max(...inputs.map((path) => changed(join(root, path))))
 
 if ([embedded, ...targets.map((target) => join(root, wasm(target)))].some((path) => changed(path) < newest)) {
   mkdirSync(join(root, 'wasm'), { recursive: true })
+  writeFileSync(join(root, 'assembly', 'tile.gen.ts'), tiles)
   const { default: asc } = await import('assemblyscript/asc')
   for (const target of targets) {
     const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--target', target], { baseDir: root })

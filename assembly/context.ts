@@ -17,13 +17,22 @@ import {
 
 /** Base of each region, one word each. Nothing lies at 0: a pointer of 0 is an operand that is not there. */
 export const REGION_BASES: usize = 64
-/** 64 bytes to write to and forget: rows of a tile beyond the last. */
-export const SPARE: usize = 128
-/** A tile of at most 6 × 8 whose rows are not whole in memory. */
-export const EDGE: usize = 192
-/** A row of biases or zeros, then packed row chunks of weight gradients. */
-export const WORKSPACE: usize = 512
-export const WORKSPACE_BYTES: usize = 4 << 20
+/** What one pass of a kernel works on at most: columns of a row of biases, rows and units of a weight gradient. */
+export const COLUMNS: i32 = 65536
+export const CHUNK: i32 = 250
+export const UNITS: i32 = 516
+/** A row of biases or zeros: COLUMNS floats. */
+export const ROW: usize = 128
+/** Sixteen sums of a softmax. */
+export const LANES: usize = ROW + ((<usize>COLUMNS) << 2)
+/** Addresses of the rows of a chunk, one word each. */
+export const SOURCES: usize = LANES + 64
+/** Of a weight gradient: 8 columns of a chunk; UNITS rows of 8 columns; rows of a chunk by UNITS, in whole tiles. */
+export const PANEL: usize = SOURCES + 1024
+export const EDGE: usize = PANEL + ((<usize>CHUNK) << 5)
+export const LEFT: usize = EDGE + ((<usize>UNITS) << 5)
+/** First byte behind. */
+export const END: usize = (LEFT + ((<usize>(CHUNK * (UNITS + 4))) << 2) + 63) & ~63
 
 export let T: i32 = 0
 export let B: i32 = 0

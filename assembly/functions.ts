@@ -1,4 +1,5 @@
-// The float32 functions on four lanes, and the float64 logarithm. Formulas and errors: docs/numerics.md; coefficients: src/plan/functions.ts.
+// The float32 functions over rows, and the float64 logarithm. Formulas and errors: docs/numerics.md; coefficients: src/plan/functions.ts.
+// Whole rows, because engines set up the coefficients anew in each call. `bytes` are a multiple of 16; `to` may be `from`.
 import {
   CELL_RELU,
   CELL_SIGMOID,
@@ -40,48 +41,54 @@ import {
 } from './plan.gen'
 import { clamp, madd } from './simd'
 
-export function tanh(x: v128): v128 {
-  x = clamp(x, f32x4.splat(-TANH_BOUND), f32x4.splat(TANH_BOUND))
-  const y = f32x4.mul(x, x)
-  let p = f32x4.splat(TANH_P0)
-  p = madd(p, y, f32x4.splat(TANH_P1))
-  p = madd(p, y, f32x4.splat(TANH_P2))
-  p = madd(p, y, f32x4.splat(TANH_P3))
-  p = madd(p, y, f32x4.splat(TANH_P4))
-  let q = f32x4.splat(TANH_Q0)
-  q = madd(q, y, f32x4.splat(TANH_Q1))
-  q = madd(q, y, f32x4.splat(TANH_Q2))
-  q = madd(q, y, f32x4.splat(TANH_Q3))
-  q = madd(q, y, f32x4.splat(TANH_Q4))
-  return f32x4.div(f32x4.mul(x, p), q)
+export function tanhRow(to: usize, from: usize, bytes: usize): void {
+  for (const end = from + bytes; from < end; from += 16, to += 16) {
+    const x = clamp(v128.load(from), f32x4.splat(-TANH_BOUND), f32x4.splat(TANH_BOUND))
+    const y = f32x4.mul(x, x)
+    let p = f32x4.splat(TANH_P0)
+    p = madd(p, y, f32x4.splat(TANH_P1))
+    p = madd(p, y, f32x4.splat(TANH_P2))
+    p = madd(p, y, f32x4.splat(TANH_P3))
+    p = madd(p, y, f32x4.splat(TANH_P4))
+    let q = f32x4.splat(TANH_Q0)
+    q = madd(q, y, f32x4.splat(TANH_Q1))
+    q = madd(q, y, f32x4.splat(TANH_Q2))
+    q = madd(q, y, f32x4.splat(TANH_Q3))
+    q = madd(q, y, f32x4.splat(TANH_Q4))
+    v128.store(to, f32x4.div(f32x4.mul(x, p), q))
+  }
 }
 
-export function sigmoid(x: v128): v128 {
+export function sigmoidRow(to: usize, from: usize, bytes: usize): void {
   const half = f32x4.splat(0.5)
-  return madd(half, tanh(f32x4.mul(half, x)), half)
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(to + at, f32x4.mul(half, v128.load(from + at)))
+  tanhRow(to, to, bytes)
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(to + at, madd(half, v128.load(to + at), half))
 }
 
-export function relu(x: v128): v128 {
-  return v128.andnot(x, f32x4.lt(x, f32x4.splat(0)))
+function reluRow(to: usize, from: usize, bytes: usize): void {
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(to + at, f32x4.pmax(v128.load(from + at), f32x4.splat(0)))
 }
 
-export function exp(x: v128): v128 {
-  const nan = f32x4.ne(x, x)
-  const given = x
-  x = clamp(x, f32x4.splat(EXP_LOW), f32x4.splat(EXP_HIGH))
-  const round = f32x4.splat(ROUND)
-  const t = madd(x, f32x4.splat(EXP_LOG2E), round)
-  const n = f32x4.sub(t, round)
-  let f = madd(n, f32x4.splat(-EXP_LN2_HIGH), x)
-  f = madd(n, f32x4.splat(-EXP_LN2_LOW), f)
-  let p = f32x4.splat(EXP_P0)
-  p = madd(p, f, f32x4.splat(EXP_P1))
-  p = madd(p, f, f32x4.splat(EXP_P2))
-  p = madd(p, f, f32x4.splat(EXP_P3))
-  p = madd(p, f, f32x4.splat(EXP_P4))
-  p = madd(p, f, f32x4.splat(EXP_P5))
-  p = f32x4.add(madd(p, f32x4.mul(f, f), f), f32x4.splat(1))
-  return v128.bitselect(given, i32x4.add(p, i32x4.shl(t, 23)), nan)
+/** to = exp(from − less). */
+export function expRow(to: usize, from: usize, less: f32, bytes: usize): void {
+  for (const end = from + bytes; from < end; from += 16, to += 16) {
+    const given = f32x4.sub(v128.load(from), f32x4.splat(less))
+    const x = clamp(given, f32x4.splat(EXP_LOW), f32x4.splat(EXP_HIGH))
+    const round = f32x4.splat(ROUND)
+    const t = madd(x, f32x4.splat(EXP_LOG2E), round)
+    const n = f32x4.sub(t, round)
+    let f = madd(n, f32x4.splat(-EXP_LN2_HIGH), x)
+    f = madd(n, f32x4.splat(-EXP_LN2_LOW), f)
+    let p = f32x4.splat(EXP_P0)
+    p = madd(p, f, f32x4.splat(EXP_P1))
+    p = madd(p, f, f32x4.splat(EXP_P2))
+    p = madd(p, f, f32x4.splat(EXP_P3))
+    p = madd(p, f, f32x4.splat(EXP_P4))
+    p = madd(p, f, f32x4.splat(EXP_P5))
+    p = f32x4.add(madd(p, f32x4.mul(f, f), f), f32x4.splat(1))
+    v128.store(to, v128.bitselect(given, i32x4.add(p, i32x4.shl(t, 23)), f32x4.ne(given, given)))
+  }
 }
 
 /** Anything but a positive normal number comes back as it is. */
@@ -102,19 +109,32 @@ export function ln(x: f64): f64 {
   return k * LN_LN2_HIGH - (h - (s * (h + (t2 + t1)) + k * LN_LN2_LOW) - f)
 }
 
-/** f(x) of a recurrent layer. */
-export function activate(x: v128, cell: i32): v128 {
-  if (cell == CELL_TANH) return tanh(x)
-  if (cell == CELL_RELU) return relu(x)
-  if (cell == CELL_SIGMOID) return sigmoid(x)
-  return x
+/** x = f(x) of a recurrent layer. */
+export function activateRow(x: usize, bytes: usize, cell: i32): void {
+  if (cell == CELL_TANH) tanhRow(x, x, bytes)
+  else if (cell == CELL_RELU) reluRow(x, x, bytes)
+  else if (cell == CELL_SIGMOID) sigmoidRow(x, x, bytes)
 }
 
-/** g·f'(x) from the state s = f(x), with vanished elements set to +0. */
-export function derivative(g: v128, s: v128, cell: i32): v128 {
+/** g = g·f'(x) from the state s = f(x), with vanished elements set to +0. */
+export function derivativeRow(g: usize, s: usize, bytes: usize, cell: i32): void {
   const one = f32x4.splat(1)
-  if (cell == CELL_TANH) g = f32x4.mul(g, madd(f32x4.neg(s), s, one))
-  else if (cell == CELL_RELU) g = v128.and(g, f32x4.gt(s, f32x4.splat(0)))
-  else if (cell == CELL_SIGMOID) g = f32x4.mul(g, f32x4.mul(s, f32x4.sub(one, s)))
-  return v128.andnot(g, f32x4.lt(f32x4.abs(g), f32x4.splat(TINY)))
+  if (cell == CELL_TANH) {
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const state = v128.load(s + at)
+      v128.store(g + at, vanish(f32x4.mul(v128.load(g + at), madd(f32x4.neg(state), state, one))))
+    }
+  } else if (cell == CELL_RELU) {
+    for (let at: usize = 0; at < bytes; at += 16)
+      v128.store(g + at, vanish(v128.and(v128.load(g + at), f32x4.gt(v128.load(s + at), f32x4.splat(0)))))
+  } else if (cell == CELL_SIGMOID) {
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const state = v128.load(s + at)
+      v128.store(g + at, vanish(f32x4.mul(v128.load(g + at), f32x4.mul(state, f32x4.sub(one, state)))))
+    }
+  } else for (let at: usize = 0; at < bytes; at += 16) v128.store(g + at, vanish(v128.load(g + at)))
+}
+
+function vanish(x: v128): v128 {
+  return v128.andnot(x, f32x4.lt(f32x4.abs(x), f32x4.splat(TINY)))
 }

@@ -1,7 +1,7 @@
 // From states to outputs and losses: LAST, LOSS, SUM_LOSS, ACTIVATE. Shapes: src/plan/operations.ts; formulas: docs/numerics.md.
 // Letters: N outputs, z logits, y targets, w weights, o outputs; q a sequence, i a step, j an output.
-import { active, B, EDGE, from, int, last, pointer, scalars, setResult, start, stride, T, tbase } from './context'
-import { exp, ln, sigmoid } from './functions'
+import { active, B, COLUMNS, from, int, LANES, last, pointer, ROW, scalars, setResult, start, stride, T, tbase } from './context'
+import { expRow, ln, sigmoidRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
   ACTIVATE_head,
@@ -45,10 +45,8 @@ export function LAST(args: usize): void {
 
 function maximum(z: usize, N: i32): f32 {
   let m = v128.load32_splat(z)
-  for (let j = 0; j < N; j += 4, z += 16) {
-    const x = v128.load(z)
-    m = v128.bitselect(x, m, v128.and(f32x4.gt(x, m), laneMask(N - j)))
-  }
+  for (; N >= 4; N -= 4, z += 16) m = f32x4.pmax(m, v128.load(z))
+  if (N) m = f32x4.pmax(m, v128.bitselect(v128.load(z), m, laneMask(N)))
   const a = larger(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1))
   return larger(a, larger(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)))
 }
@@ -59,18 +57,37 @@ function larger(a: f32, b: f32): f32 {
 
 /** out[j] = exp(z_j − m) where out is given (it may be z). @returns their sum over 16 lanes. */
 function exponentials(out: usize, z: usize, N: i32, m: f32): f32 {
-  const max = f32x4.splat(m)
-  zeroRow(EDGE, 64)
-  for (let j = 0; j < N; j += 4) {
-    const e = exp(f32x4.sub(v128.load(z + ((<usize>j) << 2)), max))
-    const lanes = EDGE + ((<usize>(j & 12)) << 2)
-    v128.store(lanes, f32x4.add(v128.load(lanes), v128.and(e, laneMask(N - j))))
-    if (out) v128.store(out + ((<usize>j) << 2), e)
+  zeroRow(LANES, 64)
+  for (; N > 0; N -= COLUMNS) {
+    const n = min(N, COLUMNS)
+    const to = out ? out : ROW
+    expRow(to, z, m, (<usize>((n + 3) & ~3)) << 2)
+    addToLanes(to, n)
+    z += (<usize>COLUMNS) << 2
+    if (out) out += (<usize>COLUMNS) << 2
   }
-  const low = f32x4.add(v128.load(EDGE), v128.load(EDGE, 32))
-  const four = f32x4.add(low, f32x4.add(v128.load(EDGE, 16), v128.load(EDGE, 48)))
+  const low = f32x4.add(v128.load(LANES), v128.load(LANES, 32))
+  const four = f32x4.add(low, f32x4.add(v128.load(LANES, 16), v128.load(LANES, 48)))
   const a = f32x4.extract_lane(four, 0) + f32x4.extract_lane(four, 2)
   return a + (f32x4.extract_lane(four, 1) + f32x4.extract_lane(four, 3))
+}
+
+/** Element j of e is added to lane j mod 16. */
+function addToLanes(e: usize, N: i32): void {
+  let s0 = v128.load(LANES)
+  let s1 = v128.load(LANES, 16)
+  let s2 = v128.load(LANES, 32)
+  let s3 = v128.load(LANES, 48)
+  for (; N >= 16; N -= 16, e += 64) {
+    s0 = f32x4.add(s0, v128.load(e))
+    s1 = f32x4.add(s1, v128.load(e, 16))
+    s2 = f32x4.add(s2, v128.load(e, 32))
+    s3 = f32x4.add(s3, v128.load(e, 48))
+  }
+  v128.store(LANES, f32x4.add(s0, v128.and(v128.load(e), laneMask(N))))
+  v128.store(LANES, f32x4.add(s1, v128.and(v128.load(e, 16), laneMask(N - 4))), 16)
+  v128.store(LANES, f32x4.add(s2, v128.and(v128.load(e, 32), laneMask(N - 8))), 32)
+  v128.store(LANES, f32x4.add(s3, v128.and(v128.load(e, 48), laneMask(N - 12))), 48)
 }
 
 /** What one row adds, left by the functions below. */
@@ -102,19 +119,22 @@ function softmaxLoss(dz: usize, z: usize, y: i32, w: f32, scale: f32, N: i32): v
 function sigmoidLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32): void {
   loss = 0
   score = 0
-  for (let j = 0; j < N; j += 4, z += 16, y += 16, w += 16) {
-    const zs = v128.load(z)
-    v128.store(EDGE, exp(f32x4.neg(f32x4.abs(zs))))
-    for (let l: usize = 0; l < (<usize>min(4, N - j)) << 2; l += 4) {
+  for (let n = 0; n < N; n += 16, z += 64, y += 64, w += 64) {
+    for (let l: usize = 0; l < 64; l += 16) v128.store(LANES + l, f32x4.neg(f32x4.abs(v128.load(z + l))))
+    expRow(LANES, LANES, 0, 64)
+    for (let l: usize = 0; l < (<usize>min(16, N - n)) << 2; l += 4) {
       const wj = load<f32>(w + l)
       if (wj == 0) continue
       const zj = load<f32>(z + l)
       const yj = load<f32>(y + l)
       const positive = zj > 0 ? <f64>zj : 0
-      loss += <f64>wj * (positive - <f64>zj * <f64>yj + ln(1 + <f64>load<f32>(EDGE + l)))
+      loss += <f64>wj * (positive - <f64>zj * <f64>yj + ln(1 + <f64>load<f32>(LANES + l)))
       if (zj >= 0 == yj >= 0.5) score += 1
     }
-    if (dz) v128.store(dz + ((<usize>j) << 2), weighted(f32x4.sub(sigmoid(zs), loadPart(y, N - j)), loadPart(w, N - j), scale))
+    if (!dz) continue
+    const to = dz + ((<usize>n) << 2)
+    sigmoidRow(to, z, 64)
+    weigh(to, to, y, w, scale, N - n)
   }
 }
 
@@ -122,23 +142,24 @@ function sigmoidLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32
 function linearLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32): void {
   loss = 0
   score = 0
-  for (let j = 0; j < N; j += 4, z += 16, y += 16, w += 16) {
-    const d = f32x4.sub(v128.load(z), loadPart(y, N - j))
-    v128.store(EDGE, d)
-    for (let l: usize = 0; l < (<usize>min(4, N - j)) << 2; l += 4) {
-      const wj = <f64>load<f32>(w + l)
-      if (wj == 0) continue
-      const dj = <f64>load<f32>(EDGE + l)
-      loss += wj * dj * dj
-      score += dj * dj
-    }
-    if (dz) v128.store(dz + ((<usize>j) << 2), weighted(d, loadPart(w, N - j), scale))
+  for (let j: usize = 0; j < (<usize>N) << 2; j += 4) {
+    const wj = <f64>load<f32>(w + j)
+    if (wj == 0) continue
+    const dj = <f64>(load<f32>(z + j) - load<f32>(y + j))
+    loss += wj * dj * dj
+    score += dj * dj
   }
+  if (!dz) return
+  for (let n = 0; n < N; n += 16, dz += 64, z += 64, y += 64, w += 64) weigh(dz, z, y, w, scale, N - n)
 }
 
-/** d·(w·scale), +0 where w = 0. */
-function weighted(d: v128, w: v128, scale: f32): v128 {
-  return v128.and(f32x4.mul(d, f32x4.mul(w, f32x4.splat(scale))), f32x4.ne(w, f32x4.splat(0)))
+/** At most 16 of dz = (o − y)·(w·scale), +0 where w = 0. */
+function weigh(dz: usize, o: usize, y: usize, w: usize, scale: f32, N: i32): void {
+  for (; N > 0; N -= 4, dz += 16, o += 16, y += 16, w += 16) {
+    const each = loadPart(w, N)
+    const d = f32x4.sub(v128.load(o), loadPart(y, N))
+    v128.store(dz, v128.and(f32x4.mul(d, f32x4.mul(each, f32x4.splat(scale))), f32x4.ne(each, f32x4.splat(0))))
+  }
 }
 
 export function LOSS(args: usize): void {
@@ -202,7 +223,7 @@ export function ACTIVATE(args: usize): void {
       const sum = f32x4.splat(exponentials(o, z, N, maximum(z, N)))
       for (let j: usize = 0; j < (<usize>N) << 2; j += 16) v128.store(o + j, f32x4.div(v128.load(o + j), sum))
     } else if (head == HEAD_SIGMOID) {
-      for (let j: usize = 0; j < (<usize>N) << 2; j += 16) v128.store(o + j, sigmoid(v128.load(z + j)))
+      sigmoidRow(o, z, (<usize>((N + 3) & ~3)) << 2)
     } else if (o != z) copyRow(o, z, row)
   }
 }

@@ -1,5 +1,5 @@
 // What the module exports: the interpreter, a probe, and where the engine (src/backends/wasm-memory.ts) finds its places in memory.
-import { REGION_BASES, WORKSPACE, WORKSPACE_BYTES } from './context'
+import { END, REGION_BASES } from './context'
 import { madd } from './simd'
 
 export { run } from './interpreter'
@@ -7,7 +7,7 @@ export { run } from './interpreter'
 /** Address of the table of region bases, one int32 each. */
 export const regionBases: usize = REGION_BASES
 /** First byte that is the engine's to lay out. */
-export const heap: usize = WORKSPACE + WORKSPACE_BYTES
+export const heap: usize = END
 
 /** d = madd(a, b, c) for four vectors a, b, c, d at `at`: from memory, so that no compiler can fold it. */
 export function probe(at: usize): void {

@@ -20,7 +20,7 @@ import {
 } from './plan.gen'
 import { loadPart } from './simd'
 
-/** dst = src, `bytes` a multiple of 64. For the short rows of small networks a loop beats memory.copy, which leaves the module. */
+/** dst = src, `bytes` a multiple of 16. For the short rows of small networks a loop beats memory.copy, which leaves the module. */
 export function copyRow(dst: usize, src: usize, bytes: usize): void {
   for (const end = src + bytes; src < end; src += 16, dst += 16) v128.store(dst, v128.load(src))
 }
@@ -41,14 +41,16 @@ export function FETCH(args: usize): void {
   let dst = pointer(args, FETCH_dst)
   const data = pointer(args, FETCH_data)
   const K = int(args, FETCH_K)
+  const whole = (<usize>(K & ~3)) << 2
   const row = stride(K)
   for (let i = 0; i < T; i++) {
     const rows = int(active, i)
     for (let q = 0; q < rows; q++, dst += row) {
       const src = data + <usize>(int(base, q) + i) * ((<usize>K) << 2)
-      let k = 0
-      for (; k < K; k += 4) v128.store(dst + ((<usize>k) << 2), loadPart(src + ((<usize>k) << 2), K - k))
-      zeroRow(dst + ((<usize>k) << 2), row - ((<usize>k) << 2))
+      copyRow(dst, src, whole)
+      if (K & 3) v128.store(dst + whole, loadPart(src + whole, K & 3))
+      const used = (<usize>((K + 3) & ~3)) << 2
+      zeroRow(dst + used, row - used)
     }
   }
 }

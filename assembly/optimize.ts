@@ -53,8 +53,8 @@ function sumOfSquares(x: usize, n: i32): f64 {
   let s2 = f64x2.splat(0)
   let s3 = f64x2.splat(0)
   for (; n > 0; n -= 8, x += 32) {
-    const low = loadPart(x, n)
-    const high = loadPart(x + 16, n - 4)
+    const low = n >= 8 ? v128.load(x) : loadPart(x, n)
+    const high = n >= 8 ? v128.load(x, 16) : loadPart(x + 16, n - 4)
     s0 = f64x2.add(s0, squares(low))
     s1 = f64x2.add(s1, squares(i64x2.shuffle(low, low, 1, 1)))
     s2 = f64x2.add(s2, squares(high))

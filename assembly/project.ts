@@ -1,9 +1,12 @@
 // Matrix products over packed rows and their gradients: PACK, PROJECT, GATHER and their backward operations. Shapes and orders:
-// src/plan/operations.ts, docs/numerics.md; tiles: tile.ts. recur.ts uses multiply() and weightGradient() too.
+// src/plan/operations.ts, docs/numerics.md; tiles: tiles.mjs. recur.ts uses multiply() and weightGradient() too.
 //
 // Pack forms: PROJECT and PROJECT_DX are panels of 8 outputs, pack[panel][inner][8], zeros beyond the last output; GATHER is Mᵀ in rows
 // of stride(N).
-import { active, B, base, EDGE, int, pointer, R, spend, start, stride, T, WORKSPACE, WORKSPACE_BYTES } from './context'
+import {
+  active, B, base, CHUNK, COLUMNS, EDGE, int, LEFT, PANEL, pointer, R, ROW, SOURCES, spend, start, stride, T, UNITS,
+} from './context'
+import { zeroRow } from './move'
 import {
   BIAS_DW_db,
   BIAS_DW_dy,
@@ -52,14 +55,14 @@ import {
   ROWS_BATCH,
 } from './plan.gen'
 import { loadPart, storePart, TILE_ROWS } from './simd'
-import { packedTile, tile, tileRow, tileRows } from './tile'
+import { row1, row4, tile1, tile2, tile3, tile4, tile5, tile6 } from './tile.gen'
 
 /** Inner elements of one pass: a panel of b (16 KiB) stays in the first cache. */
 const INNER: i32 = 512
-/** Rows of one pass: a block of a (≤ 240 KiB) stays in the second. A multiple of 4 and 6. */
-const ROWS: i32 = 120
-/** Packed rows of one pass of a weight gradient. Twice an odd number: panels then begin in different sets of the first cache. */
-const CHUNK: usize = 250
+/** Rows of one pass at most: a block of a (288 KiB) stays in the second. */
+const ROWS: i32 = 144
+/** Rows of dy of at most so many bytes are read where they are. */
+const DIRECT: usize = 1024
 
 export function rowsOf(kind: i32): i32 {
   return kind == ROWS_BATCH ? B : R
@@ -135,26 +138,20 @@ function transpose(out: usize, ldOut: usize, M: usize, ldM: usize, N: i32, K: i3
 export function multiply(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize, b: usize, rows: i32, N: i32, K: i32): void {
   spend(<i64>rows * N * K)
   const panel = (<usize>K) << 5
-  const panels = (N + 7) >> 3
+  const width = (<usize>((N + 7) >> 3)) << 5
+  const blocks = (rows + ROWS - 1) / ROWS
   for (let k = 0; k < K; k += INNER) {
     const inner = min(INNER, K - k)
-    if (rows == 1) {
-      for (let p = 0; p < panels; p += 4) {
-        const column = (<usize>p) << 5
-        tileRow(y + column, c + column, a, b + <usize>p * panel, panel, inner, panels - p)
-      }
-    } else {
-      for (let block = 0; block < rows; block += ROWS) {
-        const end = min(rows, block + ROWS)
-        for (let p = 0; p < panels; p++) {
-          const column = (<usize>p) << 5
-          for (let row = block; row < end; ) {
-            const m = tileRows(end - row)
-            const r = <usize>row
-            tile(y + r * ldy + column, ldy, c + r * ldc + column, ldc, a + r * lda, lda, b + <usize>p * panel, inner, m)
-            row += m
-          }
-        }
+    if (rows == 1) multiplyRow(y, c, a, b, panel, width, inner)
+    else {
+      for (let block = 0, row = 0; block < blocks; block++) {
+        const end = (rows * (block + 1)) / blocks
+        const at = y + <usize>row * ldy
+        const from = c + <usize>row * ldc
+        const left = a + <usize>row * lda
+        for (let column: usize = 0, right = b; column < width; column += 32, right += panel)
+          multiplyPanel(at + column, ldy, from + column, ldc, left, lda, right, end - row, inner)
+        row = end
       }
     }
     a += (<usize>INNER) << 2
@@ -164,50 +161,118 @@ export function multiply(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, l
   }
 }
 
-/** WORKSPACE[0 .. stride(N)) = bias + bias2, +0 for what is not there. */
+/** One row; width: bytes of y. */
+function multiplyRow(y: usize, c: usize, a: usize, b: usize, panel: usize, width: usize, K: i32): void {
+  const end = y + width
+  for (; y + 128 <= end; y += 128, c += 128, b += 4 * panel) row4(y, c, a, b, panel, K)
+  for (; y < end; y += 32, c += 32, b += panel) row1(y, c, a, b, panel, K)
+}
+
+/** 8 columns: as many of the largest tiles as fit, then smaller ones; 8 rows are 4 + 4 and not 6 + 2. */
+function multiplyPanel(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize, b: usize, rows: i32, K: i32): void {
+  let count = rows / TILE_ROWS
+  let left = rows % TILE_ROWS
+  if (TILE_ROWS == 6 && count > 0 && (left == 1 || left == 2)) {
+    count--
+    left += 6
+  }
+  tiles(y, ldy, c, ldc, a, lda, 4, <usize>TILE_ROWS * lda, b, K, count)
+  const done = <usize>(rows - left)
+  y += done * ldy
+  c += done * ldc
+  a += done * lda
+  if (TILE_ROWS == 6 && left > 6) {
+    tile4(y, ldy, c, ldc, a, lda, 4, 0, b, K, 1)
+    y += 4 * ldy
+    c += 4 * ldc
+    a += 4 * lda
+    left -= 4
+  }
+  lowTile(y, ldy, c, ldc, a, lda, 4, b, K, left)
+}
+
+/** Tiles of TILE_ROWS. */
+function tiles(
+  y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize, da: usize, next: usize, b: usize, K: i32, count: i32,
+): void {
+  if (TILE_ROWS == 6) tile6(y, ldy, c, ldc, a, lda, da, next, b, K, count)
+  else tile4(y, ldy, c, ldc, a, lda, da, next, b, K, count)
+}
+
+/** A tile of fewer rows than TILE_ROWS, none too. */
+function lowTile(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize, da: usize, b: usize, K: i32, rows: i32): void {
+  if (rows == 1) tile1(y, ldy, c, ldc, a, lda, da, 0, b, K, 1)
+  else if (rows == 2) tile2(y, ldy, c, ldc, a, lda, da, 0, b, K, 1)
+  else if (rows == 3) tile3(y, ldy, c, ldc, a, lda, da, 0, b, K, 1)
+  else if (TILE_ROWS == 6 && rows == 4) tile4(y, ldy, c, ldc, a, lda, da, 0, b, K, 1)
+  else if (TILE_ROWS == 6 && rows == 5) tile5(y, ldy, c, ldc, a, lda, da, 0, b, K, 1)
+}
+
+/** Sets ROW[0 .. stride(N)) = bias + bias2, +0 for what is not there; N ≤ COLUMNS. */
 function sumBias(bias: usize, bias2: usize, N: i32): void {
-  const row = stride(N)
-  memory.fill(WORKSPACE, 0, row)
+  zeroRow(ROW, stride(N))
   for (let n = 0; n < N; n += 4) {
     const at = (<usize>n) << 2
-    if (bias) v128.store(WORKSPACE + at, loadPart(bias + at, N - n))
-    if (bias2) v128.store(WORKSPACE + at, f32x4.add(v128.load(WORKSPACE + at), loadPart(bias2 + at, N - n)))
+    if (bias) v128.store(ROW + at, loadPart(bias + at, N - n))
+    if (bias2) v128.store(ROW + at, f32x4.add(v128.load(ROW + at), loadPart(bias2 + at, N - n)))
   }
 }
 
 export function PROJECT(args: usize): void {
+  const y = pointer(args, PROJECT_y)
+  const x = pointer(args, PROJECT_x)
+  const pack = pointer(args, PROJECT_pack)
+  const bias = pointer(args, PROJECT_bias)
+  const bias2 = pointer(args, PROJECT_bias2)
   const N = int(args, PROJECT_N)
   const K = int(args, PROJECT_K)
-  sumBias(pointer(args, PROJECT_bias), pointer(args, PROJECT_bias2), N)
   const rows = rowsOf(int(args, PROJECT_rows))
-  multiply(pointer(args, PROJECT_y), stride(N), WORKSPACE, 0, pointer(args, PROJECT_x), stride(K), pointer(args, PROJECT_pack), rows, N, K)
+  for (let n = 0; n < N; n += COLUMNS) {
+    const at = (<usize>n) << 2
+    const width = min(COLUMNS, N - n)
+    sumBias(bias ? bias + at : 0, bias2 ? bias2 + at : 0, width)
+    multiply(y + at, stride(N), ROW, 0, x, stride(K), pack + at * <usize>K, rows, width, K)
+  }
 }
 
 export function GATHER(args: usize): void {
-  let y = pointer(args, GATHER_y)
+  const y = pointer(args, GATHER_y)
   const tokens = pointer(args, GATHER_tokens)
   const pack = pointer(args, GATHER_pack)
+  const bias = pointer(args, GATHER_bias)
+  const bias2 = pointer(args, GATHER_bias2)
   const N = int(args, GATHER_N)
   const row = stride(N)
-  sumBias(pointer(args, GATHER_bias), pointer(args, GATHER_bias2), N)
-  for (let i = 0; i < T; i++) {
-    const rows = int(active, i)
-    for (let q = 0; q < rows; q++, y += row) {
-      const column = pack + <usize>int(tokens, int(base, q) + i) * row
-      for (let at: usize = 0; at < row; at += 16) v128.store(y + at, f32x4.add(v128.load(WORKSPACE + at), v128.load(column + at)))
+  for (let n = 0; n < N; n += COLUMNS) {
+    const first = (<usize>n) << 2
+    const width = stride(min(COLUMNS, N - n))
+    sumBias(bias ? bias + first : 0, bias2 ? bias2 + first : 0, min(COLUMNS, N - n))
+    let to = y + first
+    for (let i = 0; i < T; i++) {
+      const rows = int(active, i)
+      for (let q = 0; q < rows; q++, to += row) {
+        const column = pack + first + <usize>int(tokens, int(base, q) + i) * row
+        for (let at: usize = 0; at < width; at += 16) v128.store(to + at, f32x4.add(v128.load(ROW + at), v128.load(column + at)))
+      }
     }
   }
 }
 
 export function PROJECT_DX(args: usize): void {
   const dx = pointer(args, PROJECT_DX_dx)
+  const dy = pointer(args, PROJECT_DX_dy)
+  const pack = pointer(args, PROJECT_DX_pack)
   const N = int(args, PROJECT_DX_N)
   const K = int(args, PROJECT_DX_K)
   const rows = rowsOf(int(args, PROJECT_DX_rows))
-  const go = int(args, PROJECT_DX_accumulate)
-  if (!go) memory.fill(WORKSPACE, 0, stride(K))
-  const dy = pointer(args, PROJECT_DX_dy)
-  multiply(dx, stride(K), go ? dx : WORKSPACE, go ? stride(K) : 0, dy, stride(N), pointer(args, PROJECT_DX_pack), rows, K, N)
+  if (int(args, PROJECT_DX_accumulate)) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
+  else multiply(dx, stride(K), zeros(K), 0, dy, stride(N), pack, rows, K, N)
+}
+
+/** A row of K ≤ COLUMNS zeros. It is there until the next sumBias. */
+export function zeros(K: i32): usize {
+  zeroRow(ROW, stride(K))
+  return ROW
 }
 
 export function PROJECT_DW(args: usize): void {
@@ -217,71 +282,87 @@ export function PROJECT_DW(args: usize): void {
 }
 
 /**
- * dM[n, k] += Σ dy[row, n]·x[row, k], rows descending, through chunks of packed rows in WORKSPACE. Where s0 is given, x are states and
- * row stands for the state before it: of the step before, or s0's.
+ * dM[n, k] += Σ dy[row, n]·x[row, k], rows descending, in chunks. Where s0 is given, x are states and row stands for the state before it:
+ * of the step before, or s0's.
  */
 export function weightGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: i32): void {
   spend(<i64>rows * N * K)
-  const tiles = (N + TILE_ROWS - 1) / TILE_ROWS
-  const panels = (K + 7) >> 3
-  const chunk = <i32>min(CHUNK, WORKSPACE_BYTES / (((<usize>(tiles * TILE_ROWS)) << 2) + ((<usize>panels) << 5)))
   let step = T - 1
-  for (let end = rows; end > 0; end -= chunk) {
-    const count = min(chunk, end)
-    const a = WORKSPACE
-    const b = WORKSPACE + <usize>((count * tiles * TILE_ROWS) << 2)
+  for (let end = rows; end > 0; end -= CHUNK) {
+    const count = min(CHUNK, end)
     for (let j = 0; j < count; j++) {
       const row = end - 1 - j
-      packDy(a + <usize>((j * TILE_ROWS) << 2), <usize>((count * TILE_ROWS) << 2), dy + <usize>row * stride(N), tiles)
       let from = x + <usize>row * stride(K)
       if (s0) {
         while (row < int(start, step)) step--
         if (step == 0) from = s0 + <usize>row * stride(K)
         else from = x + <usize>(int(start, step - 1) + row - int(start, step)) * stride(K)
       }
-      packX(b + ((<usize>j) << 5), (<usize>count) << 5, from, panels)
+      store<usize>(SOURCES + ((<usize>j) << 2), from)
     }
-    for (let p = 0; p < panels; p++) {
-      const panel = b + <usize>((p * count) << 5)
-      const width = K - (p << 3)
-      for (let t = 0; t < tiles; t++) {
-        const n = t * TILE_ROWS
-        const height = N - n
-        const out = dM + ((<usize>(n * K + (p << 3))) << 2)
-        const left = a + <usize>((n * count) << 2)
-        if (width >= 8 && height >= TILE_ROWS) packedTile(out, (<usize>K) << 2, left, panel, count)
-        else edgeTile(out, (<usize>K) << 2, left, panel, count, min(height, TILE_ROWS), width)
+    const last = dy + <usize>(end - 1) * stride(N)
+    for (let n = 0; n < N; n += UNITS) chunkGradient(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), min(UNITS, N - n), K, count)
+  }
+}
+
+/** One chunk for N ≤ UNITS rows of dM: `count` rows of dy that end at `last`, with those of x at SOURCES. */
+function chunkGradient(dM: usize, last: usize, lddy: usize, N: i32, K: i32, count: i32): void {
+  // Narrow rows of dy are read where they are; wide ones would crowd a few sets of the caches, and are packed in tiles first.
+  let left = last
+  let da = -lddy
+  let next = (<usize>TILE_ROWS) << 2
+  if (lddy > DIRECT) {
+    packTiles(LEFT, last, lddy, (N + TILE_ROWS - 1) / TILE_ROWS, count)
+    left = LEFT
+    da = (<usize>TILE_ROWS) << 2
+    next = <usize>count * da
+  }
+  for (let k = 0; k < K; k += 8) {
+    packPanel(PANEL, (<usize>k) << 2, count)
+    const out = dM + ((<usize>k) << 2)
+    const row = (<usize>K) << 2
+    const width = K - k
+    if (width >= 8) gradientPanel(out, row, left, da, next, N, count)
+    else {
+      // Through a panel that is whole.
+      for (let n: usize = 0; n < <usize>N; n++) {
+        v128.store(EDGE + (n << 5), loadPart(out + n * row, width))
+        v128.store(EDGE + (n << 5), loadPart(out + n * row + 16, width - 4), 16)
+      }
+      gradientPanel(EDGE, 32, left, da, next, N, count)
+      for (let n: usize = 0; n < <usize>N; n++) {
+        storePart(out + n * row, v128.load(EDGE + (n << 5)), width)
+        if (width > 4) storePart(out + n * row + 16, v128.load(EDGE + (n << 5), 16), width - 4)
       }
     }
   }
 }
 
-/** A tile of which only `height` rows and `width` columns are there: by way of EDGE. */
-function edgeTile(y: usize, ldy: usize, a: usize, b: usize, count: i32, height: i32, width: i32): void {
-  for (let i = 0, at = y, to = EDGE; i < height; i++, at += ldy, to += 32) {
-    v128.store(to, loadPart(at, width))
-    v128.store(to, loadPart(at + 16, width - 4), 16)
-  }
-  packedTile(EDGE, 32, a, b, count)
-  for (let i = 0, at = y, from = EDGE; i < height; i++, at += ldy, from += 32) {
-    storePart(at, v128.load(from), width)
-    if (width > 4) storePart(at + 16, v128.load(from, 16), width - 4)
+/** N rows of 8 columns of dM. */
+function gradientPanel(dM: usize, ld: usize, left: usize, da: usize, next: usize, N: i32, count: i32): void {
+  const whole = N / TILE_ROWS
+  tiles(dM, ld, dM, ld, left, 4, da, next, PANEL, count, whole)
+  const out = dM + <usize>(whole * TILE_ROWS) * ld
+  lowTile(out, ld, out, ld, left + <usize>whole * next, 4, da, PANEL, count, N % TILE_ROWS)
+}
+
+/** Rows of dy, from the last back, in tiles: to[tile][row][TILE_ROWS]. What is read past a row goes to rows of a tile that nobody reads. */
+function packTiles(to: usize, last: usize, lddy: usize, tiles: i32, count: i32): void {
+  for (let t = 0; t < tiles; t++, last += (<usize>TILE_ROWS) << 2) {
+    let from = last
+    for (let j = 0; j < count; j++, from -= lddy, to += (<usize>TILE_ROWS) << 2) {
+      v128.store(to, v128.load(from))
+      if (TILE_ROWS == 6) v128.store64_lane(to, v128.load64_zero(from, 16), 0, 16)
+    }
   }
 }
 
-/** One row of dy into panels of TILE_ROWS, `panel` bytes apart. What is read past the row goes to rows of a tile that are dropped. */
-function packDy(to: usize, panel: usize, dy: usize, tiles: i32): void {
-  for (let t = 0; t < tiles; t++, to += panel, dy += (<usize>TILE_ROWS) << 2) {
-    v128.store(to, v128.load(dy))
-    if (TILE_ROWS == 6) v128.store64_lane(to, v128.load64_zero(dy, 16), 0, 16)
-  }
-}
-
-/** One row of x into panels of 8, `panel` bytes apart. */
-function packX(to: usize, panel: usize, x: usize, panels: i32): void {
-  for (let p = 0; p < panels; p++, to += panel, x += 32) {
-    v128.store(to, v128.load(x))
-    v128.store(to, v128.load(x, 16), 16)
+/** 8 columns of the rows at SOURCES. */
+function packPanel(to: usize, column: usize, count: i32): void {
+  for (let source = SOURCES, end = SOURCES + ((<usize>count) << 2); source < end; source += 4, to += 32) {
+    const from = load<usize>(source) + column
+    v128.store(to, v128.load(from))
+    v128.store(to, v128.load(from, 16), 16)
   }
 }
 

@@ -1,12 +1,11 @@
 // The time loops: RECUR, RECUR_BACK and the gradient of W. Shapes and orders: src/plan/operations.ts, docs/numerics.md. Only what depends
 // on the state before is here; the products over all rows are project.ts.
-import { active, B, int, last, pointer, poll, R, start, stride, T } from './context'
-import { activate, derivative } from './functions'
+import { active, B, int, pointer, poll, R, start, stride, T } from './context'
+import { activateRow, derivativeRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
   ABOVE_LAST,
   ABOVE_STEPS,
-  CELL_IDENTITY,
   RECUR_BACK_above,
   RECUR_BACK_aboveKind,
   RECUR_BACK_cell,
@@ -28,7 +27,7 @@ import {
   RECUR_s,
   RECUR_s0,
 } from './plan.gen'
-import { multiply, weightGradient } from './project'
+import { multiply, weightGradient, zeros } from './project'
 
 /** @returns false where it was told to stop. */
 export function RECUR(args: usize, stoppable: bool): bool {
@@ -42,10 +41,7 @@ export function RECUR(args: usize, stoppable: bool): bool {
     const rows = int(active, i)
     const now = s + <usize>int(start, i) * row
     multiply(now, row, now, row, before, row, pack, rows, S, S)
-    if (cell != CELL_IDENTITY) {
-      for (let q = 0, at = now; q < rows; q++, at += row)
-        for (let n: usize = 0; n < (<usize>S) << 2; n += 16) v128.store(at + n, activate(v128.load(at + n), cell))
-    }
+    activateRow(now, <usize>rows * row, cell)
     before = now
     if (stoppable && poll()) return false
   }
@@ -65,34 +61,37 @@ export function RECUR_BACK(args: usize, stoppable: bool): bool {
   const g0 = pointer(args, RECUR_BACK_g0)
   const row = stride(S)
   let after = 0 // rows of the step after this one
+  const none = zeros(S)
+  const ends = kind == ABOVE_LAST ? above : 0
   for (let i = T - 1; i >= 0; i--) {
     const rows = int(active, i)
-    const first = int(start, i)
-    const now = d + <usize>first * row
-    for (let q = 0; q < rows; q++) fromAbove(now + <usize>q * row, above, kind, q, first + q, row)
-    if (after) multiply(now, row, now, row, now + <usize>rows * row, row, pack, after, S, S)
-    if (g) memory.copy(g + <usize>first * row, now, <usize>rows * row)
-    for (let q = 0; q < rows; q++) {
-      const at = now + <usize>q * row
-      const state = s + <usize>(first + q) * row
-      for (let n: usize = 0; n < (<usize>S) << 2; n += 16) v128.store(at + n, derivative(v128.load(at + n), v128.load(state + n), cell))
+    const first = <usize>int(start, i) * row
+    const now = d + first
+    const next = now + <usize>rows * row
+    if (kind == ABOVE_STEPS) {
+      const own = above + first
+      if (own != now) memory.copy(now, own, <usize>rows * row)
+      if (after) multiply(now, row, now, row, next, row, pack, after, S, S)
+    } else {
+      // Sequences end in the order of rows, last ones first: those of the step after this one have nothing above them here.
+      if (after) multiply(now, row, none, 0, next, row, pack, after, S, S)
+      for (let q = after; q < rows; q++) atEnd(now + <usize>q * row, ends, q, row)
     }
+    if (g) memory.copy(g + first, now, <usize>rows * row)
+    derivativeRow(now, s + first, <usize>rows * row, cell)
     after = rows
     if (stoppable && poll()) return false
   }
   if (g0) {
-    for (let q = 0; q < B; q++) fromAbove(g0 + <usize>q * row, kind == ABOVE_LAST ? above : 0, kind, q, -1, row)
-    if (after) multiply(g0, row, g0, row, d, row, pack, after, S, S)
+    if (after) multiply(g0, row, none, 0, d, row, pack, after, S, S)
+    for (let q = after; q < B; q++) atEnd(g0 + <usize>q * row, ends, q, row)
   }
   return true
 }
 
-/** The gradient that reaches one row from above: the row's own, the sequence's where it ends here, or +0. */
-function fromAbove(to: usize, above: usize, kind: i32, q: i32, at: i32, row: usize): void {
-  if (above && kind == ABOVE_STEPS) {
-    const own = above + <usize>at * row
-    if (own != to) copyRow(to, own, row)
-  } else if (above && kind == ABOVE_LAST && int(last, q) == at) copyRow(to, above + <usize>q * row, row)
+/** The gradient that reaches a sequence where it ends: its own row of those above, or +0. */
+function atEnd(to: usize, above: usize, q: i32, row: usize): void {
+  if (above) copyRow(to, above + <usize>q * row, row)
   else zeroRow(to, row)
 }
 

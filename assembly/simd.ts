@@ -1,7 +1,7 @@
 // The vector operations that are not one instruction, and the only place that tells the two builds apart. All kernels are written over
 // four float32 lanes; what does not fill a vector goes through loadPart and storePart.
 
-/** Rows of a tile: as many accumulators as stay in registers (mul then add needs one more for the product). */
+/** Rows of the largest tile (tiles.mjs). */
 export const TILE_ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 4
 
 /** a·b + c, rounded once in the relaxed build (where the engine fuses, or it is not used), twice in the plain one. */
@@ -29,8 +29,7 @@ export function storePart(at: usize, x: v128, n: i32): void {
   }
 }
 
-/** The unbiased way to clamp: NaN passes. */
+/** x < low ? low : x, then x > high ? high : x: what pmax and pmin are defined as. NaN passes. */
 export function clamp(x: v128, low: v128, high: v128): v128 {
-  const raised = v128.bitselect(low, x, f32x4.lt(x, low))
-  return v128.bitselect(high, raised, f32x4.gt(raised, high))
+  return f32x4.pmin(f32x4.pmax(x, low), high)
 }
