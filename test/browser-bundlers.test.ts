@@ -86,7 +86,7 @@ const builders = {
   },
 }
 
-inChromium((open) => {
+inChromium(({ open }) => {
   const sites: Site[] = []
   const site = async (...args: Parameters<typeof serve>) => {
     const made = await serve(...args)

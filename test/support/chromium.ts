@@ -58,8 +58,15 @@ export interface Opened {
   readonly said: string[]
 }
 
-/** Declares the tests of `body`, which open pages in one browser. Each page has a profile of its own. */
-export function inChromium(body: (open: (url: string) => Promise<Opened>) => void): void {
+export interface Browsing {
+  /** A new page, of a profile of its own. */
+  open(url: string): Promise<Opened>
+  /** MiB that all processes of pages hold; NaN where that cannot be seen (only Linux shows it). */
+  memory(): Promise<number>
+}
+
+/** Declares the tests of `body`, which share one browser. */
+export function inChromium(body: (browsing: Browsing) => void): void {
   if (executablePath === undefined) {
     const why = 'Chromium is not here (Debian: apt-get install chromium), and nothing was tried in a browser'
     if (process.env.BPTT_REQUIRE?.split(',').includes('chromium'))
@@ -75,16 +82,30 @@ export function inChromium(body: (open: (url: string) => Promise<Opened>) => voi
   describe('in Chromium', () => {
     let browser: Browser
     beforeAll(async () => {
-      browser = await chromium.launch({ executablePath, args: [...ARGS.split(' '), '--js-flags=--expose-gc'] })
+      browser = await chromium.launch({
+        executablePath,
+        args: [...ARGS.split(' '), '--js-flags=--expose-gc'],
+      })
     }, 60_000)
     afterAll(() => browser.close())
-    body(async (url) => {
+    async function open(url: string): Promise<Opened> {
       const page = await browser.newPage()
       const said: string[] = []
       page.on('console', (message) => said.push(message.text()))
       page.on('pageerror', (error) => said.push(String(error)))
       await page.goto(url)
       return { page, said }
-    })
+    }
+    async function memory(): Promise<number> {
+      const session = await browser.newBrowserCDPSession()
+      const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+      await session.detach()
+      const kilobytes = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => residentKilobytes(id))
+      return kilobytes.reduce((sum, one) => sum + one, 0) / 1024
+    }
+    body({ open, memory })
   })
 }
+
+const residentKilobytes = (id: number) =>
+  process.platform === 'linux' ? Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1]) : Number.NaN
