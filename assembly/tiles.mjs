@@ -16,7 +16,8 @@ ${times(rows, (i) => `      const e${i} = v128.load32_splat(a${i})\n${times(vect
 ${times(rows, (i) => `      a${i} += da`)}
 ${pointers.map((p) => `      ${p} += 32`).join('\n')}`
 
-const loop = (unrolled, first, body) => `    for (;;) {${times(unrolled, () => `\n      if (${first} == end) break\n      {${body}\n      }`)}\n    }`
+const loop = (unrolled, first, body) =>
+  `    for (;;) {${times(unrolled, () => `\n      if (${first} == end) break\n      {${body}\n      }`)}\n    }`
 
 /** A column of tiles, each of `rows` × 8. */
 const tile = (rows) => `
@@ -29,7 +30,11 @@ export function tile${rows}(
 ${times(rows, (i) => `    let a${i} = a${i ? ` + ${i} * lda` : ''}`)}
 ${times(rows, (i) => `    let s${i}_0 = v128.load(c + ${i} * ldc)\n    let s${i}_1 = v128.load(c + ${i} * ldc, 16)`)}
     let p = b
-${loop(2, 'p', step(rows, 2, (v) => `p, ${16 * v}`, ['p']))}
+${loop(
+  2,
+  'p',
+  step(rows, 2, (v) => `p, ${16 * v}`, ['p']),
+)}
 ${times(rows, (i) => `    v128.store(y + ${i} * ldy, s${i}_0)\n    v128.store(y + ${i} * ldy, s${i}_1, 16)`)}
     y += ${rows} * ldy
     c += ${rows} * ldc
@@ -46,7 +51,16 @@ export function row${panels}(y: usize, c: usize, a: usize, b: usize, panel: usiz
 ${times(panels, (p) => `  let p${p} = b${p ? ` + ${p} * panel` : ''}`)}
 ${times(2 * panels, (v) => `  let s0_${v} = v128.load(c, ${16 * v})`)}
   const end = b + ((<usize>K) << 5)
-${loop(4, 'p0', step(1, 2 * panels, (v) => `p${v >> 1}, ${16 * (v & 1)}`, Array.from({ length: panels }, (_, p) => `p${p}`)))}
+${loop(
+  4,
+  'p0',
+  step(
+    1,
+    2 * panels,
+    (v) => `p${v >> 1}, ${16 * (v & 1)}`,
+    Array.from({ length: panels }, (_, p) => `p${p}`),
+  ),
+)}
 ${times(2 * panels, (v) => `  v128.store(y, s0_${v}, ${16 * v})`)}
 }`
 
