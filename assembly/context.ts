@@ -15,6 +15,8 @@ import {
   UNIT_FLOATS,
 } from './plan.gen'
 
+/** The arguments of one instruction, moved for a segment: at most 12 words. */
+export const MOVED: usize = 16
 /** Base of each region, one word each. Nothing lies at 0: a pointer of 0 is an operand that is not there. */
 export const REGION_BASES: usize = 64
 /** What one pass of a kernel works on at most: columns of a row of biases, rows and units of a weight gradient. */
@@ -47,25 +49,21 @@ export let from: usize = 0
 export let init: usize = 0
 export let saved: usize = 0
 export let slot: usize = 0
+/** Of a segment (src/plan/frame.ts): its first row in the frame, and the rows of the steps before and behind it. */
+export let first: i32 = 0
+export let before: i32 = 0
+export let after: i32 = 0
 export let constants: usize = 0 // float64, the plan's
 export let result: usize = 0 // float64 [RESULT_FIELDS]
 
-/** Takes the frame at `frame`; room [T + 1] is where the starts of its steps are put. */
+let whole: usize = 0
+let starts: usize = 0
+
+/** Takes the frame at `frame`; in `room` the starts of its steps are put, and what a segment has of its own. */
 export function enter(frame: usize, room: usize, planConstants: usize, results: usize): void {
-  B = int(frame, FRAME_B)
-  T = int(frame, FRAME_T)
-  R = int(frame, FRAME_R)
-  scalars = frame + ((<usize>FRAME_SCALE) << 2)
-  active = frame + ((<usize>FRAME_HEADER) << 2)
-  const sequences = (<usize>B) << 2
-  base = active + ((<usize>T) << 2)
-  tbase = base + sequences
-  last = tbase + sequences
-  from = last + sequences
-  init = from + sequences
-  saved = init + sequences
-  slot = saved + sequences
-  start = room
+  whole = frame
+  starts = room
+  enterFrame()
   let row = 0
   for (let i = 0; i < T; i++) {
     store<i32>(room + ((<usize>i) << 2), row)
@@ -76,6 +74,64 @@ export function enter(frame: usize, room: usize, planConstants: usize, results: 
   result = results
   memory.fill(result, 0, (<usize>RESULT_FIELDS) << 3)
   setResult(RESULT_CLIP, 1)
+}
+
+/** Back to all steps of the frame. */
+export function enterFrame(): void {
+  B = int(whole, FRAME_B)
+  T = int(whole, FRAME_T)
+  R = int(whole, FRAME_R)
+  scalars = whole + ((<usize>FRAME_SCALE) << 2)
+  active = whole + ((<usize>FRAME_HEADER) << 2)
+  start = starts
+  const sequences = (<usize>B) << 2
+  base = active + ((<usize>T) << 2)
+  tbase = base + sequences
+  last = tbase + sequences
+  from = last + sequences
+  init = from + sequences
+  saved = init + sequences
+  slot = saved + sequences
+  first = 0
+  before = 0
+  after = 0
+}
+
+/** Segment m of `steps` steps as if it were the frame: segment() of src/plan/frame.ts. */
+export function enterSegment(m: i32, steps: i32): void {
+  enterFrame()
+  const a = m * steps
+  const b = min(T, a + steps)
+  first = int(start, a)
+  before = a > 0 ? int(active, a - 1) : 0
+  after = b < T ? int(active, b) : 0
+  R = int(start, b) - first
+  let next = start + ((<usize>T + 1) << 2)
+  const cut = next
+  for (let i = a; i <= b; i++, next += 4) store<i32>(next, int(start, i) - first)
+  active += (<usize>a) << 2
+  start = cut
+  T = b - a
+  const sequences = (<usize>B) << 2
+  const at = next
+  let length = T
+  for (let q = 0; q < B; q++, next += 4) {
+    while (length > 0 && int(active, length - 1) <= q) length--
+    const row = int(saved, q)
+    const here = row < 0 ? m == 0 : row >= first && row < first + R
+    store<i32>(next, int(base, q) + a)
+    store<i32>(next + sequences, int(tbase, q) + a)
+    store<i32>(next + 2 * sequences, length > 0 ? int(start, length - 1) + q : -1)
+    store<i32>(next + 3 * sequences, int(from, q) - a)
+    store<i32>(next + 4 * sequences, row < 0 ? row : row - first)
+    store<i32>(next + 5 * sequences, here ? int(slot, q) : -1)
+  }
+  base = at
+  tbase = at + sequences
+  last = at + 2 * sequences
+  from = at + 3 * sequences
+  saved = at + 4 * sequences
+  slot = at + 5 * sequences
 }
 
 /** Element i of an int32 array. */

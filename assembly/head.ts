@@ -1,6 +1,6 @@
 // From states to outputs and losses: LAST, LOSS, SUM_LOSS, ACTIVATE. Shapes: src/plan/operations.ts; formulas: docs/numerics.md.
 // Letters: N outputs, z logits, y targets, w weights, o outputs; q a sequence, i a step, j an output.
-import { active, B, COLUMNS, from, int, LANES, last, pointer, ROW, scalars, setResult, start, stride, T, tbase } from './context'
+import { active, B, COLUMNS, first, from, int, LANES, last, pointer, ROW, scalars, setResult, start, stride, T, tbase } from './context'
 import { expRow, ln, sigmoidRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
@@ -197,7 +197,7 @@ function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
     score = 0
     if (dz) zeroRow(dz, stride(N))
   }
-  const out = pointer(args, LOSS_rowLoss) + ((<usize>row) << 4)
+  const out = pointer(args, LOSS_rowLoss) + ((<usize>(first + row)) << 4)
   store<f64>(out, loss)
   store<f64>(out, score, 8)
 }

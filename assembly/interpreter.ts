@@ -1,12 +1,12 @@
 // Executes a plan over one frame. Trusts its operands: src/backends/validate.ts has checked that they lie inside their regions.
-import { enter, getResult, poll, pollNow, setResult } from './context'
+import { before, enter, enterFrame, enterSegment, first, getResult, int, MOVED, poll, pollNow, setResult, T } from './context'
 import { ACTIVATE, LAST, LOSS, SUM_LOSS } from './head'
 import { COPY, FETCH, STATE_IN, STATE_OUT, ZERO } from './move'
 import { CLIP, NORM, STEP_NORMS, UPDATE } from './optimize'
 import {
-  OP_ACTIVATE, OP_BIAS_DW, OP_CLIP, OP_COPY, OP_FETCH, OP_GATHER, OP_GATHER_DW, OP_GUARD, OP_LAST, OP_LOSS, OP_NORM, OP_PACK, OP_PROJECT,
-  OP_PROJECT_DW, OP_PROJECT_DX, OP_RECUR, OP_RECUR_BACK, OP_RECUR_DW, OP_STATE_IN, OP_STATE_OUT, OP_STEP_NORMS, OP_SUM_LOSS, OP_UPDATE,
-  OP_ZERO, RESULT_LOSS, RESULT_NORM, RESULT_STATUS, STATUS_DONE, STATUS_NONFINITE_GRADIENT, STATUS_NONFINITE_LOSS, STATUS_STOPPED,
+  BY_BEFORE, BY_ROW, MOVE_argument, MOVE_by, MOVE_rows, MOVE_units, OP_ACTIVATE, OP_BIAS_DW, OP_CLIP, OP_COPY, OP_FETCH, OP_GATHER, OP_GATHER_DW, OP_GUARD, OP_LAST, OP_LOSS, OP_MOVE, OP_NORM, OP_PACK, OP_PROJECT,
+  OP_PROJECT_DW, OP_PROJECT_DX, OP_RECUR, OP_RECUR_BACK, OP_RECUR_DW, OP_SEGMENTS, OP_STATE_IN, OP_STATE_OUT, OP_STEP_NORMS, OP_SUM_LOSS, OP_UPDATE,
+  OP_ZERO, RESULT_LOSS, RESULT_NORM, RESULT_STATUS, SEGMENTS_count, SEGMENTS_order, SEGMENTS_skip, SEGMENTS_steps, STATUS_DONE, STATUS_NONFINITE_GRADIENT, STATUS_NONFINITE_LOSS, STATUS_STOPPED,
 } from './plan.gen'
 import { BIAS_DW, GATHER, GATHER_DW, PACK, PROJECT, PROJECT_DW, PROJECT_DX } from './project'
 import { RECUR, RECUR_BACK, RECUR_DW } from './recur'
@@ -20,16 +20,36 @@ import { RECUR, RECUR_BACK, RECUR_DW } from './recur'
  */
 export function run(code: usize, end: usize, constants: usize, frame: usize, starts: usize, result: usize): void {
   enter(frame, starts, constants, result)
-  setResult(RESULT_STATUS, <f64>execute(code, end))
+  updated = false
+  setResult(RESULT_STATUS, <f64>execute(code, end, 0))
 }
 
-/** @returns the frame's status. */
-function execute(code: usize, end: usize): i32 {
-  let updated = false // a frame that has begun to change parameters runs to its end
-  for (; code < end; code += load<i32>(code)) {
+/** A frame that has begun to change parameters runs to its end. */
+let updated = false
+
+/** Instructions [code, end), over the frame or over segment m. @returns the frame's status. */
+function execute(code: usize, end: usize, m: i32): i32 {
+  let moves: usize = 0 // the first of those before an instruction
+  for (let next: usize = 0; code < end; code = next) {
     if (!updated && poll()) return STATUS_STOPPED
-    const args = code + 8
-    switch (load<i32>(code, 4)) {
+    next = code + load<i32>(code)
+    const op = load<i32>(code, 4)
+    let args = code + 8
+    if (op == OP_SEGMENTS) {
+      const status = segments(args, next)
+      if (status != STATUS_DONE) return status
+      next += int(args, SEGMENTS_count)
+      continue
+    }
+    if (op == OP_MOVE) {
+      if (!moves) moves = code
+      continue
+    }
+    if (moves) {
+      args = move(moves, code, m)
+      moves = 0
+    }
+    switch (op) {
       case OP_ZERO: ZERO(args); break
       case OP_COPY: COPY(args); break
       case OP_FETCH: FETCH(args); break
@@ -65,4 +85,35 @@ function execute(code: usize, end: usize): i32 {
     }
   }
   return STATUS_DONE
+}
+
+/** The instructions from `body` on, once for each segment. */
+function segments(args: usize, body: usize): i32 {
+  const steps = int(args, SEGMENTS_steps)
+  const count = max(1, (T + steps - 1) / steps)
+  const end = body + int(args, SEGMENTS_count)
+  for (let n = 0; n < count; n++) {
+    const m = int(args, SEGMENTS_order) ? count - 1 - n : n
+    enterSegment(m, steps)
+    const status = execute(n ? body : body + int(args, SEGMENTS_skip), end, m)
+    enterFrame()
+    if (status != STATUS_DONE) return status
+  }
+  return STATUS_DONE
+}
+
+/** The arguments of the instruction at `code` in segment m, where the MOVEs from `moves` on say. */
+function move(moves: usize, code: usize, m: i32): usize {
+  memory.copy(MOVED, code + 8, load<i32>(code) - 8)
+  if (m) {
+    for (; moves < code; moves += load<i32>(moves)) {
+      const args = moves + 8
+      const at = MOVED + ((<usize>int(args, MOVE_argument)) << 2)
+      const by = int(args, MOVE_by)
+      const units = int(args, MOVE_units)
+      if (by == BY_BEFORE) store<i32>(at, int(args, MOVE_rows) + (first - before) * units)
+      else store<i32>(at, load<i32>(at) + (by == BY_ROW ? first : m) * units)
+    }
+  }
+  return MOVED
 }

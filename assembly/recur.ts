@@ -1,6 +1,6 @@
 // The time loops: RECUR, RECUR_BACK and the gradient of W. Shapes and orders: src/plan/operations.ts, docs/numerics.md. Only what depends
 // on the state before is here; the products over all rows are project.ts.
-import { active, B, int, pointer, poll, R, start, stride, T } from './context'
+import { active, after, B, int, pointer, poll, R, start, stride, T } from './context'
 import { activateRow, derivativeRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
@@ -8,6 +8,7 @@ import {
   ABOVE_STEPS,
   RECUR_BACK_above,
   RECUR_BACK_aboveKind,
+  RECUR_BACK_after,
   RECUR_BACK_cell,
   RECUR_BACK_d,
   RECUR_BACK_g,
@@ -60,31 +61,32 @@ export function RECUR_BACK(args: usize, stoppable: bool): bool {
   const g = pointer(args, RECUR_BACK_g)
   const g0 = pointer(args, RECUR_BACK_g0)
   const row = stride(S)
-  let after = 0 // rows of the step after this one
+  let later = pointer(args, RECUR_BACK_after) // the step after this one
+  let alive = after // and its rows
   const none = zeros(S)
   const ends = kind == ABOVE_LAST ? above : 0
   for (let i = T - 1; i >= 0; i--) {
     const rows = int(active, i)
     const first = <usize>int(start, i) * row
     const now = d + first
-    const next = now + <usize>rows * row
     if (kind == ABOVE_STEPS) {
       const own = above + first
       if (own != now) memory.copy(now, own, <usize>rows * row)
-      if (after) multiply(now, row, now, row, next, row, pack, after, S, S)
+      if (alive) multiply(now, row, now, row, later, row, pack, alive, S, S)
     } else {
       // Sequences end in the order of rows, last ones first: those of the step after this one have nothing above them here.
-      if (after) multiply(now, row, none, 0, next, row, pack, after, S, S)
-      for (let q = after; q < rows; q++) atEnd(now + <usize>q * row, ends, q, row)
+      if (alive) multiply(now, row, none, 0, later, row, pack, alive, S, S)
+      for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, q, row)
     }
     if (g) memory.copy(g + first, now, <usize>rows * row)
     derivativeRow(now, s + first, <usize>rows * row, cell)
-    after = rows
+    later = now
+    alive = rows
     if (stoppable && poll()) return false
   }
   if (g0) {
-    if (after) multiply(g0, row, none, 0, d, row, pack, after, S, S)
-    for (let q = after; q < B; q++) atEnd(g0 + <usize>q * row, ends, q, row)
+    if (alive) multiply(g0, row, none, 0, later, row, pack, alive, S, S)
+    for (let q = alive; q < B; q++) atEnd(g0 + <usize>q * row, ends, q, row)
   }
   return true
 }

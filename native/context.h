@@ -15,8 +15,10 @@ constexpr int64_t WORKSPACE_BYTES = int64_t{4} << 20;
 struct Context {
   // Base of each region, 64-byte aligned; an address is resolved by floats() and its kin.
   float *region[plan::REGIONS];
-  // The frame (src/plan/frame.ts): T steps, B sequences, R packed rows.
+  // The frame (src/plan/frame.ts): T steps, B sequences, R packed rows. Or a segment of one: then its first row in the
+  // frame, and the rows of the steps before and behind it.
   int32_t T, B, R;
+  int32_t first, before, after;
   const float *scalars;   // [1 + SCALAR_COUNT]: SCALE, then the optimiser's (index by plan::SCALAR_… + 1)
   const int32_t *active;  // [T] rows alive at each step
   const int32_t *start;   // [T + 1] packed row at which each step starts
@@ -41,7 +43,7 @@ using Operation = void (*)(const Context &context, const int32_t *args, int part
 struct Kernels {
   const char *isa;                      // "sse2", "avx2", "avx512", "neon"
   const char *arithmetic;               // "fma" or "mul-add"
-  Operation run[plan::OPERATIONS + 1];  // by opcode; GUARD is the interpreter's own
+  Operation run[plan::OPERATIONS + 1];  // by opcode; null where the interpreter does it
 };
 
 }  // namespace bptt

@@ -34,7 +34,7 @@ const H = address(Region.HOME, 0)
 const X = address(Region.SCRATCH, 0)
 const C = address(Region.CARRY, 0)
 const P = address(Region.PACK, 0)
-const each: Record<OperationName, number[]> = {
+const each: Record<Exclude<OperationName, 'SEGMENTS' | 'MOVE'>, number[]> = {
   ZERO: [X, 2],
   COPY: [X, D, 2],
   FETCH: [X, D, K],
@@ -60,6 +60,7 @@ const each: Record<OperationName, number[]> = {
   GUARD: [],
   UPDATE: [H, H + 100, H + 200, H + 300, H + 400, 2, 1, 3, 4],
 }
+const names = Object.keys(each) as (keyof typeof each)[]
 /** Every sequence starts from, and keeps, the first carried state. */
 function carrying() {
   const ints = frame(B, T)
@@ -73,13 +74,12 @@ const room = bytesOf({ HOME: 1000, DATA: 1000, CARRY: 1000, SCRATCH: 1000, PACK:
 
 describe.skipIf(!native)('a plan that is wrong', () => {
   it('is not one of those that the tests below break', () => {
-    for (const name of Object.keys(OPERATIONS) as OperationName[])
-      expect([name, local().run(job([[name, ...each[name]]], frame(B, T), room)).results[0]]).not.toEqual([name, 0])
+    for (const name of names) expect([name, local().run(job([[name, ...each[name]]], frame(B, T), room)).results[0]]).not.toEqual([name, 0])
   })
 
   it('is refused for every address that is no place, or none that is large enough', () => {
     let tried = 0
-    for (const name of Object.keys(OPERATIONS) as OperationName[])
+    for (const name of names)
       OPERATIONS[name].forEach((argument, i) => {
         if (!argument.startsWith('@') || each[name][i] === NONE) return
         for (const bad of [
@@ -105,7 +105,7 @@ describe.skipIf(!native)('a plan that is wrong', () => {
   })
 
   it('is refused for every size and enumeration that is none', () => {
-    for (const name of Object.keys(OPERATIONS) as OperationName[])
+    for (const name of names)
       OPERATIONS[name].forEach((argument, i) => {
         if (argument.startsWith('@')) return
         for (const bad of [-1, -(2 ** 31), 2 ** 28, 2 ** 31 - 1]) {
@@ -139,10 +139,52 @@ describe.skipIf(!native)('a plan that is wrong', () => {
     )
   })
 
+  it('is refused where its segments are not whole, or their operands may not move so', () => {
+    const unit = 2 // units of a row of S
+    const recur: Line = ['RECUR', X + 100, X, H, P, S, 0]
+    const segments = (...lines: Line[]): Line[] => [['SEGMENTS', 3, 0, 0, lines.length], ...lines]
+    const run = (lines: Line[], bytes = room) => local().run(job(lines, carrying(), bytes)).results[0]
+    const states: Line = ['MOVE', 0, 1, unit, NONE]
+    const before: Line = ['MOVE', 1, 2, unit, X + 100]
+    const mark: Line = ['MOVE', 1, 0, B * unit, NONE]
+    expect(run(segments(states, before, recur))).toBe(1)
+    expect(run(segments(mark, recur))).toBe(1)
+    // The first segment has 3 steps and the second one: 6 rows of room are enough for states that do not move, and not for those that do.
+    const scratch = (units: number) => bytesOf({ HOME: 1000, CARRY: 1000, PACK: 1000, SCRATCH: units })
+    expect(run(segments(mark, recur), scratch(100 + 3 * B * unit))).toBe(1)
+    const wrong: [string, Line[], number[]?][] = [
+      ['one row too few', segments(mark, recur), scratch(100 + 3 * B * unit - 1)],
+      ['one row too few of the frame', segments(states, before, recur), scratch(100 + R * unit - 1)],
+      ['a mark too few', segments(['MOVE', 1, 0, 1000 - B * unit + 1, NONE], recur)],
+      ['rows of another width', segments(['MOVE', 0, 1, unit + 1, NONE], recur)],
+      ['states by segment', segments(['MOVE', 0, 0, unit, NONE], recur)],
+      ['marks by row', segments(['MOVE', 1, 1, unit, NONE], recur)],
+      ['backwards', segments(['MOVE', 1, 0, -unit, NONE], recur)],
+      ['in no way', segments(['MOVE', 1, 3, unit, NONE], recur)],
+      ['to no place', segments(['MOVE', 1, 2, unit, NONE], recur)],
+      ['twice', segments(mark, mark, recur)],
+      ['what is no operand', segments(['MOVE', 4, 0, 0, NONE], recur)],
+      ['what is no argument', segments(['MOVE', -1, 0, 0, NONE], recur)],
+      ['what does not move', segments(['MOVE', 2, 0, 0, NONE], recur)],
+      ['the step before, of who reads more', segments(['MOVE', 1, 2, unit, X + 100], ['LAST', X + 900, X, X + 100, S])],
+      ['tokens', segments(['MOVE', 1, 0, 1, NONE], ['GATHER', X, D, H, P, NONE, NONE, S, K])],
+      ['outside', [mark, recur]],
+      ['nothing', segments(mark)],
+      ['segments in segments', segments(['SEGMENTS', 3, 0, 0, 1], recur)],
+      ['segments unlike others', [...segments(recur), ['SEGMENTS', 2, 0, 0, 1], recur]],
+      ['past the end', [['SEGMENTS', 3, 0, 0, 2], recur]],
+      ['of no steps', [['SEGMENTS', 0, 0, 0, 1], recur]],
+      ['of no instructions', [['SEGMENTS', 3, 0, 0, 0], recur]],
+      ['in no order', [['SEGMENTS', 3, 2, 0, 1], recur]],
+      ['less than nothing', [['SEGMENTS', 3, 0, 2, 1], recur]],
+    ]
+    for (const [what, lines, bytes] of wrong) expect([what, errorOf(() => run(lines, bytes)).code]).toEqual([what, 'ERR_INTERNAL'])
+  })
+
   it('is refused where code is cut off or unknown', () => {
     const raw = (code: number[]) => errorOf(() => local().run({ ...noJob, plan: { ...plan([]), code: Int32Array.from(code) } })).message
     expect(raw([1, 0])).toMatch(/lacks arguments/)
-    for (const op of [0, -1, 25, 2 ** 31 - 1]) expect(raw([op, 0, 0, 0])).toMatch(/unknown opcode/)
+    for (const op of [0, -1, 27, 2 ** 31 - 1]) expect(raw([op, 0, 0, 0])).toMatch(/unknown opcode/)
   })
 })
 

@@ -32,7 +32,8 @@ int64_t packed(int32_t form, int64_t N, int64_t K) {
 // One instruction under examination.
 class Examiner {
  public:
-  Examiner(Program &program, int32_t index, const int32_t *args) : program_(program), index_(index), args_(args) {}
+  Examiner(Program &program, int32_t index, const int32_t *args, bool inside)
+      : program_(program), index_(index), args_(args), inside_(inside) {}
 
   [[noreturn]] void refuse(int32_t argument, const char *why) const {
     fail("ERR_INTERNAL", "plan: instruction %d (operation %d), argument %d %s", index_, args_[-1], argument, why);
@@ -52,10 +53,26 @@ class Examiner {
   bool given(int32_t argument) const { return args_[argument] != NONE; }
 
   void in(int32_t argument, Measure rows, int64_t bytes) {
-    const int32_t address = args_[argument];
-    if (address < 0 || address >> REGION_SHIFT >= REGIONS) refuse(argument, "is no address");
-    const int64_t unit = address & (SIZE_LIMIT - 1);
-    program_.extents.push_back({address >> REGION_SHIFT, rows, unit * UNIT_BYTES, bytes, index_, argument});
+    const int32_t *const move = move_of(argument);
+    const int64_t moving = move ? int64_t{move[move::units]} * UNIT_BYTES : 0;
+    const int32_t by = move ? move[move::by] : -1;
+    if (!move) return covers(argument, args_[argument], inside_ && rows == ROWS ? SEGMENT_ROWS : rows, bytes, 0);
+    if (by == BY_SEGMENT && rows == SEQUENCES && moving >= 0)
+      return covers(argument, args_[argument], rows, bytes, moving);
+    if (by == BY_ROW && rows == ROWS && moving == bytes) return covers(argument, args_[argument], rows, bytes, 0);
+    // Who reads more than the rows of the first step could read past the end.
+    const bool first_step = args_[-1] == OP_RECUR || args_[-1] == OP_RECUR_DW;
+    if (by != BY_BEFORE || rows != SEQUENCES || moving != bytes || !first_step) refuse(argument, "cannot move so");
+    covers(argument, move[move::rows], ROWS, bytes, 0);
+    covers(argument, args_[argument], rows, bytes, 0);
+  }
+  // In a segment too it has the rows of the whole frame.
+  void whole() {
+    if (program_.extents.back().rows == SEGMENT_ROWS) program_.extents.back().rows = ROWS;
+  }
+  // Every MOVE has found an operand of its own, inside of segments.
+  void all_moved() const {
+    if (moved_ != program_.instructions.back().move_count) refuse(0, "or another may not move");
   }
   // Plans never write to DATA: the indices there stay what they were when they were checked.
   void out(int32_t argument, Measure rows, int64_t bytes) {
@@ -71,20 +88,55 @@ class Examiner {
   void indices(int32_t argument, Measure rows, int64_t limit) {
     in(argument, rows, INT);
     if (program_.extents.back().region != REGION_DATA) refuse(argument, "holds indices outside of resident data");
-    const Indices fresh{program_.extents.back().offset, rows, static_cast<int32_t>(limit)};
-    for (const Indices &known : program_.indices)
-      if (known.offset == fresh.offset && known.rows == fresh.rows && known.limit <= fresh.limit) return;
-    program_.indices.push_back(fresh);
+    Extent &fresh = program_.extents.back();
+    for (const Extent &known : program_.extents)
+      if (known.limit > 0 && known.offset == fresh.offset && known.rows == fresh.rows && known.limit <= limit) return;
+    fresh.limit = static_cast<int32_t>(limit);
   }
-  void work(Measure per, double flops) {
-    program_.instructions.back().work = flops;
+  // The shapes that are frequent, by the arguments that have their sizes.
+  void in_rows(int32_t argument, Measure rows, int32_t width) { in(argument, rows, row(size(width))); }
+  void out_rows(int32_t argument, Measure rows, int32_t width) { out(argument, rows, row(size(width))); }
+  void in_matrix(int32_t argument, int32_t N, int32_t K) { in(argument, ONCE, dense(size(N), size(K))); }
+  void out_matrix(int32_t argument, int32_t N, int32_t K) { out(argument, ONCE, dense(size(N), size(K))); }
+  void in_packed(int32_t argument, int32_t form, int32_t N, int32_t K) {
+    in(argument, ONCE, packed(form, size(N), size(K)));
+  }
+  void in_bias(int32_t argument, int32_t N) {
+    if (given(argument)) in(argument, ONCE, size(N) * FLOAT);
+  }
+
+  // Multiplications and additions of N·(K + more), or of N·each.
+  void work(Measure per, int32_t N, int32_t K, int64_t more = 0) { work_each(per, N, size(K) + more); }
+  void work_each(Measure per, int32_t N, int64_t each) {
+    program_.instructions.back().work = 2.0 * static_cast<double>(size(N)) * static_cast<double>(each);
     program_.instructions.back().per = per;
   }
 
  private:
+  void covers(int32_t argument, int32_t address, Measure rows, int64_t bytes, int64_t shift) {
+    if (address < 0 || address >> REGION_SHIFT >= REGIONS) refuse(argument, "is no address");
+    const int64_t unit = address & (SIZE_LIMIT - 1);
+    program_.extents.push_back({address >> REGION_SHIFT, rows, unit * UNIT_BYTES, bytes, shift, index_, argument, 0});
+  }
+  // The arguments of the MOVE of an argument, or null.
+  const int32_t *move_of(int32_t argument) {
+    const Instruction &instruction = program_.instructions.back();
+    const int32_t *found = nullptr;
+    for (int32_t i = 0; inside_ && i < instruction.move_count; i++) {
+      const int32_t *const move = instruction.moves + i * MOVE_APART;
+      if (move[move::argument] != argument) continue;
+      if (found) refuse(argument, "moves twice");
+      found = move;
+      moved_++;
+    }
+    return found;
+  }
+
   Program &program_;
   const int32_t index_;
   const int32_t *const args_;
+  const bool inside_;
+  int32_t moved_ = 0;
 };
 
 void examine_update(Examiner &e, const int32_t *args) {
@@ -101,11 +153,10 @@ void examine_update(Examiner &e, const int32_t *args) {
   moment(m, adam || ((bits & UPDATE_FLAG_MOMENTUM) && kind != OPTIMIZER_ADAGRAD));
   moment(v, kind != OPTIMIZER_SGD);
   moment(a, (adam && (bits & UPDATE_FLAG_AMSGRAD)) || (rmsprop && (bits & UPDATE_FLAG_CENTERED)));
-  e.work(ONCE, 40.0 * UNIT_FLOATS * static_cast<double>(args[units]));  // divisions and roots cost more than one
+  e.work_each(ONCE, units, 20 * UNIT_FLOATS);  // divisions and roots cost more than one
 }
 
 void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
-  const auto flops = [](auto a, auto b) { return 2.0 * static_cast<double>(a) * static_cast<double>(b); };
   switch (op) {
     case OP_ZERO: {
       using namespace zero;
@@ -118,74 +169,75 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
     }
     case OP_FETCH: {
       using namespace fetch;
-      e.out(dst, ROWS, row(e.size(K)));
+      e.out_rows(dst, ROWS, K);
       e.in(data, INPUTS, e.size(K) * FLOAT);
-      return e.work(ROWS, flops(e.size(K), 1));
+      return e.work_each(ROWS, K, 1);
     }
     case OP_STATE_IN: {
       using namespace state_in;
-      e.out(dst, SEQUENCES, row(e.size(S)));
-      return e.in(carry, CARRIED_IN, row(e.size(S)));
+      e.out_rows(dst, SEQUENCES, S);
+      return e.in_rows(carry, CARRIED_IN, S);
     }
     case OP_STATE_OUT: {
       using namespace state_out;
-      e.out(carry, CARRIED_OUT, row(e.size(S)));
-      e.in(s0, SEQUENCES, row(e.size(S)));
-      return e.in(s, ROWS, row(e.size(S)));
+      e.out_rows(carry, CARRIED_OUT, S);
+      e.in_rows(s0, SEQUENCES, S);
+      return e.in_rows(s, ROWS, S);
     }
     case OP_PACK: {
       using namespace pack;
       const int32_t kind = e.choice(form, PACK_PROJECT, PACK_GATHER);
       e.out(pack::pack, ONCE, packed(kind, e.size(N), e.size(K)));
-      e.in(M, ONCE, dense(e.size(N), e.size(K)));
-      return e.work(ONCE, flops(e.size(N), e.size(K)));
+      e.in_matrix(M, N, K);
+      return e.work(ONCE, N, K);
     }
     case OP_PROJECT: {
       using namespace project;
       const Measure count = e.rows(rows);
-      e.out(y, count, row(e.size(N)));
-      e.in(x, count, row(e.size(K)));
-      e.in(M, ONCE, dense(e.size(N), e.size(K)));
-      e.in(project::pack, ONCE, packed(PACK_PROJECT, e.size(N), e.size(K)));
-      e.in_if_given(bias, ONCE, e.size(N) * FLOAT);
-      e.in_if_given(bias2, ONCE, e.size(N) * FLOAT);
-      return e.work(count, flops(e.size(N), e.size(K)));
+      e.out_rows(y, count, N);
+      e.in_rows(x, count, K);
+      e.in_matrix(M, N, K);
+      e.in_packed(project::pack, PACK_PROJECT, N, K);
+      e.in_bias(bias, N);
+      e.in_bias(bias2, N);
+      return e.work(count, N, K);
     }
     case OP_GATHER: {
       using namespace gather;
-      e.out(y, ROWS, row(e.size(N)));
+      e.out_rows(y, ROWS, N);
       e.indices(tokens, INPUTS, e.size(K));
-      e.in(M, ONCE, dense(e.size(N), e.size(K)));
-      e.in(gather::pack, ONCE, packed(PACK_GATHER, e.size(N), e.size(K)));
-      e.in_if_given(bias, ONCE, e.size(N) * FLOAT);
-      e.in_if_given(bias2, ONCE, e.size(N) * FLOAT);
-      return e.work(ROWS, flops(e.size(N), 1));
+      e.in_matrix(M, N, K);
+      e.in_packed(gather::pack, PACK_GATHER, N, K);
+      e.in_bias(bias, N);
+      e.in_bias(bias2, N);
+      return e.work_each(ROWS, N, 1);
     }
     case OP_RECUR: {
       using namespace recur;
       e.choice(cell, CELL_TANH, CELL_IDENTITY);
-      e.out(s, ROWS, row(e.size(S)));
-      e.in(s0, SEQUENCES, row(e.size(S)));
-      e.in(W, ONCE, dense(e.size(S), e.size(S)));
-      e.in(recur::pack, ONCE, packed(PACK_PROJECT, e.size(S), e.size(S)));
-      return e.work(ROWS, flops(e.size(S), e.size(S) + 10));
+      e.out_rows(s, ROWS, S);
+      e.in_rows(s0, SEQUENCES, S);
+      e.in_matrix(W, S, S);
+      e.in_packed(recur::pack, PACK_PROJECT, S, S);
+      return e.work(ROWS, S, S, 10);
     }
     case OP_LAST: {
       using namespace last;
-      e.out(dst, SEQUENCES, row(e.size(S)));
-      e.in(s0, SEQUENCES, row(e.size(S)));
-      return e.in(s, ROWS, row(e.size(S)));
+      e.out_rows(dst, SEQUENCES, S);
+      e.in_rows(s0, SEQUENCES, S);
+      return e.in_rows(s, ROWS, S);
     }
     case OP_LOSS: {
       using namespace loss;
       const Measure count = e.rows(rows), data = count == ROWS ? TARGET_STEPS : TARGETS;
       const bool softmax = e.choice(head, HEAD_SOFTMAX, HEAD_LINEAR) == HEAD_SOFTMAX;
-      e.out_if_given(dz, count, row(e.size(N)));
-      e.in(z, count, row(e.size(N)));
+      if (e.given(dz)) e.out_rows(dz, count, N);
+      e.in_rows(z, count, N);
       softmax ? e.indices(targets, data, e.size(N)) : e.in(targets, data, e.size(N) * FLOAT);
       e.in(weights, data, softmax ? FLOAT : e.size(N) * FLOAT);
       e.out(rowLoss, count, 2 * DOUBLE);
-      return e.work(count, flops(e.size(N), 20));
+      e.whole();
+      return e.work_each(count, N, 20);
     }
     case OP_SUM_LOSS: {
       using namespace sum_loss;
@@ -195,77 +247,77 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
       using namespace activate;
       const Measure count = e.rows(rows);
       e.choice(head, HEAD_SOFTMAX, HEAD_LINEAR);
-      e.out(o, count, row(e.size(N)));
-      e.in(z, count, row(e.size(N)));
-      return e.work(count, flops(e.size(N), 15));
+      e.out_rows(o, count, N);
+      e.in_rows(z, count, N);
+      return e.work_each(count, N, 15);
     }
     case OP_PROJECT_DX: {
       using namespace project_dx;
       const Measure count = e.rows(rows);
       e.choice(accumulate, 0, 1);
-      e.out(dx, count, row(e.size(K)));
-      e.in(dy, count, row(e.size(N)));
-      e.in(M, ONCE, dense(e.size(N), e.size(K)));
-      e.in(project_dx::pack, ONCE, packed(PACK_PROJECT_DX, e.size(N), e.size(K)));
-      return e.work(count, flops(e.size(N), e.size(K)));
+      e.out_rows(dx, count, K);
+      e.in_rows(dy, count, N);
+      e.in_matrix(M, N, K);
+      e.in_packed(project_dx::pack, PACK_PROJECT_DX, N, K);
+      return e.work(count, N, K);
     }
     case OP_RECUR_BACK: {
       using namespace recur_back;
       const int32_t kind = e.choice(aboveKind, ABOVE_NONE, ABOVE_LAST);
       e.choice(cell, CELL_TANH, CELL_IDENTITY);
-      e.out(d, ROWS, row(e.size(S)));
-      e.in(s, ROWS, row(e.size(S)));
-      e.in(s0, SEQUENCES, row(e.size(S)));
-      if (kind != ABOVE_NONE) e.in(above, kind == ABOVE_STEPS ? ROWS : SEQUENCES, row(e.size(S)));
-      e.in(W, ONCE, dense(e.size(S), e.size(S)));
-      e.in(recur_back::pack, ONCE, packed(PACK_PROJECT_DX, e.size(S), e.size(S)));
-      e.out_if_given(g, ROWS, row(e.size(S)));
-      e.out_if_given(g0, SEQUENCES, row(e.size(S)));
-      return e.work(ROWS, flops(e.size(S), e.size(S) + 5));
+      e.out_rows(d, ROWS, S);
+      e.in_rows(s, ROWS, S);
+      if (e.given(after)) e.in_rows(after, SEQUENCES, S);
+      if (kind != ABOVE_NONE) e.in_rows(above, kind == ABOVE_STEPS ? ROWS : SEQUENCES, S);
+      e.in_matrix(W, S, S);
+      e.in_packed(recur_back::pack, PACK_PROJECT_DX, S, S);
+      if (e.given(g)) e.out_rows(g, ROWS, S);
+      if (e.given(g0)) e.out_rows(g0, SEQUENCES, S);
+      return e.work(ROWS, S, S, 5);
     }
     case OP_PROJECT_DW: {
       using namespace project_dw;
       const Measure count = e.rows(rows);
-      e.out(dM, ONCE, dense(e.size(N), e.size(K)));
-      e.in(dy, count, row(e.size(N)));
-      e.in(x, count, row(e.size(K)));
-      return e.work(count, flops(e.size(N), e.size(K)));
+      e.out_matrix(dM, N, K);
+      e.in_rows(dy, count, N);
+      e.in_rows(x, count, K);
+      return e.work(count, N, K);
     }
     case OP_RECUR_DW: {
       using namespace recur_dw;
-      e.out(dM, ONCE, dense(e.size(N), e.size(K)));
-      e.in(d, ROWS, row(e.size(N)));
-      e.in(s, ROWS, row(e.size(K)));
-      e.in(s0, SEQUENCES, row(e.size(K)));
-      return e.work(ROWS, flops(e.size(N), e.size(K)));
+      e.out_matrix(dM, N, K);
+      e.in_rows(d, ROWS, N);
+      e.in_rows(s, ROWS, K);
+      e.in_rows(s0, SEQUENCES, K);
+      return e.work(ROWS, N, K);
     }
     case OP_BIAS_DW: {
       using namespace bias_dw;
       const Measure count = e.rows(rows);
       e.out(db, ONCE, e.size(N) * FLOAT);
-      e.in(dy, count, row(e.size(N)));
-      return e.work(count, flops(e.size(N), 1));
+      e.in_rows(dy, count, N);
+      return e.work_each(count, N, 1);
     }
     case OP_GATHER_DW: {
       using namespace gather_dw;
-      e.out(dM, ONCE, dense(e.size(N), e.size(K)));
-      e.in(dy, ROWS, row(e.size(N)));
+      e.out_matrix(dM, N, K);
+      e.in_rows(dy, ROWS, N);
       e.indices(tokens, INPUTS, e.size(K));
       e.out(gather_dw::pack, ONCE, row(e.size(N)) * e.size(K));
-      return e.work(ROWS, flops(e.size(N), 1));
+      return e.work_each(ROWS, N, 1);
     }
     case OP_NORM: {
       using namespace norm;
       e.in(gradients, ONCE, e.size(units) * UNIT_BYTES);
-      return e.work(ONCE, flops(e.size(units), UNIT_FLOATS));
+      return e.work_each(ONCE, units, UNIT_FLOATS);
     }
     case OP_STEP_NORMS: {
       using namespace step_norms;
       e.out(norms0, SEQUENCES, DOUBLE);
       e.out(norms, ROWS, DOUBLE);
-      e.in(g0, SEQUENCES, row(e.size(S)));
-      e.in(g, ROWS, row(e.size(S)));
-      return e.work(ROWS, flops(e.size(S), 1));
+      e.in_rows(g0, SEQUENCES, S);
+      e.in_rows(g, ROWS, S);
+      return e.work_each(ROWS, S, 1);
     }
     case OP_CLIP: {
       if (args[clip::maxNorm] < 0 || static_cast<size_t>(args[clip::maxNorm]) >= constants)
@@ -276,6 +328,13 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
       return;
     case OP_UPDATE:
       return examine_update(e, args);
+    case OP_SEGMENTS: {
+      using namespace segments;
+      e.size(steps);
+      e.choice(order, 0, 1);
+      e.choice(skip, 0, e.size(count));
+      return;
+    }
     default:
       e.refuse(0, "belongs to no known operation");
   }
@@ -288,19 +347,48 @@ std::shared_ptr<const Program> Program::check(std::vector<int32_t> code, std::ve
   program->code = std::move(code);
   program->constants = std::move(constants);
   const size_t size = program->code.size();
+  int32_t left = 0, skip = 0;  // of SEGMENTS, MOVEs included
+  size_t place = 0;            // its own
+  const int32_t *moves = nullptr;
+  int32_t move_count = 0;
   for (size_t at = 0; at < size;) {
     const int32_t op = program->code[at], index = static_cast<int32_t>(program->instructions.size());
     if (op < 1 || op > OPERATIONS) fail("ERR_INTERNAL", "plan: instruction %d has the unknown opcode %d", index, op);
     if (size - at - 1 < static_cast<size_t>(ARGUMENTS[op]))
       fail("ERR_INTERNAL", "plan: instruction %d lacks arguments", index);
     const int32_t *const args = program->code.data() + at + 1;
-    program->instructions.push_back({op, args, 0, ONCE});
-    Examiner examiner(*program, index, args);
-    examine(examiner, op, args, program->constants.size());
+    const bool inside = left > 0;
+    if (op == OP_MOVE) {
+      if (!moves) moves = args;
+      move_count++;
+    } else {
+      program->instructions.push_back({op, args, 0, ONCE, moves, move_count});
+      Examiner examiner(*program, index, args, inside);
+      examine(examiner, op, args, program->constants.size());
+      examiner.all_moved();
+      moves = nullptr;
+      move_count = 0;
+      if (inside) {
+        program->instructions[place].body++;
+        if (skip > 0) program->instructions[place].skip++;
+      }
+    }
+    if (inside) left--, skip--;
+    if (op == OP_SEGMENTS) {
+      if (inside || (program->steps > 0 && program->steps != args[segments::steps]))
+        Examiner(*program, index, args, inside).refuse(segments::steps, "is of segments in others, or unlike others");
+      program->steps = args[segments::steps];
+      left = args[segments::count];
+      skip = args[segments::skip];
+      place = static_cast<size_t>(index);
+    }
     at += 1 + static_cast<size_t>(ARGUMENTS[op]);
   }
+  if (left > 0 || move_count > 0) fail("ERR_INTERNAL", "plan: ends in the middle of its segments");
   return program;
 }
+
+int32_t segment_count(int32_t T, int32_t steps) { return T > steps ? (T - 1) / steps + 1 : 1; }
 
 Frame Frame::check(const int32_t *ints, int64_t available) {
   if (available < FRAME_HEADER) fail("ERR_INTERNAL", "frame: the header is cut off");
@@ -324,8 +412,8 @@ Frame Frame::check(const int32_t *ints, int64_t available) {
   }
 
   int64_t start = 0;
-  f.start.resize(static_cast<size_t>(f.T) + 1);
-  f.length.assign(static_cast<size_t>(f.B), 0);
+  f.start = std::vector<int32_t>(static_cast<size_t>(f.T) + 1);
+  f.length = std::vector<int32_t>(static_cast<size_t>(f.B));
   int32_t alive = f.B;
   for (int32_t i = 0; i < f.T; i++) {
     if (f.active[i] < 1 || f.active[i] > alive)
@@ -362,10 +450,19 @@ Frame Frame::check(const int32_t *ints, int64_t available) {
 }
 
 void check_extents(const Program &program, const Frame &frame, const RegionSizes &sizes) {
+  const int32_t segments = program.steps > 0 ? segment_count(frame.T, program.steps) : 1;
+  int64_t most = 0;
+  for (int64_t m = 0; m < segments; m++) {
+    const int64_t a = m * program.steps, b = a + program.steps < frame.T ? a + program.steps : frame.T;
+    const int64_t inside = frame.start[static_cast<size_t>(b)] - frame.start[static_cast<size_t>(a)];
+    if (inside > most) most = inside;
+  }
   for (const Extent &e : program.extents) {
-    const int64_t rows = frame.rows[e.rows];
+    const int64_t rows = e.rows == SEGMENT_ROWS ? most : frame.rows[e.rows];
+    const int64_t left = sizes[e.region] - e.offset;
     // Division, not multiplication: a product could overflow.
-    if (rows > 0 && (e.offset > sizes[e.region] || rows > (sizes[e.region] - e.offset) / e.row))
+    if (rows > 0 && (left < 0 || (e.shift > 0 && segments - 1 > left / e.shift) ||
+                     rows > (left - (segments - 1) * e.shift) / e.row))
       fail(
           "ERR_INTERNAL",
           "plan: instruction %d, argument %d: %lld rows of %lld bytes at %lld end past region %d, which has %lld bytes",
@@ -375,7 +472,8 @@ void check_extents(const Program &program, const Frame &frame, const RegionSizes
 }
 
 bool indices_in_range(const Program &program, const Frame &frame, const Regions &regions) {
-  for (const Indices &indices : program.indices) {
+  for (const Extent &indices : program.extents) {
+    if (indices.limit == 0) continue;
     const auto *const values =
         reinterpret_cast<const int32_t *>(reinterpret_cast<const char *>(regions.base(REGION_DATA)) + indices.offset);
     const int32_t *const first = indices.rows == INPUTS ? frame.base : frame.tbase;

@@ -22,38 +22,42 @@ enum Measure {
   TARGETS,       // and with one target a sequence: max(tbase[q] + 1)
   CARRIED_IN,    // rows of the carried states: max(init[q] + 1)
   CARRIED_OUT,   // max(slot[q] + 1)
+  SEGMENT_ROWS,  // R of the largest segment
   MEASURES
 };
 
-// Bytes [offset, offset + rows · row) of a region, for one operand of one instruction.
+// Bytes [offset, offset + rows · row) of a region, for one operand of one instruction; in each segment further by
+// shift.
 struct Extent {
   int32_t region;
   Measure rows;
-  int64_t offset, row;
+  int64_t offset, row, shift;
   int32_t instruction, argument;
-};
-
-// int32 values in memory that a kernel uses as indices: tokens and classes, one for each step or each sequence, in [0,
-// limit).
-struct Indices {
-  int64_t offset;  // bytes, in DATA, where no plan writes
-  Measure rows;
+  // Not 0: int32 values that a kernel uses as indices, in [0, limit); they lie in DATA, where no plan writes. Of equal
+  // ones, the strictest.
   int32_t limit;
 };
 
 struct Instruction {
   int32_t op;
   const int32_t *args;
-  double work;  // floating-point operations for each …
-  Measure per;  // … of these
+  double work = 0;     // floating-point operations for each …
+  Measure per = ONCE;  // … of these
+  // In segments: the arguments of the MOVEs in front of it, an instruction apart from each other.
+  const int32_t *moves = nullptr;
+  int32_t move_count = 0;
+  // SEGMENTS: instructions behind it that it repeats, and those of them that the first segment leaves out; without
+  // MOVEs, which are none here.
+  int32_t body = 0, skip = 0;
 };
+constexpr int32_t MOVE_APART = 1 + plan::ARGUMENTS[plan::OP_MOVE];
 
 struct Program {
   std::vector<int32_t> code;
   std::vector<double> constants;
   std::vector<Instruction> instructions;
   std::vector<Extent> extents;
-  std::vector<Indices> indices;
+  int32_t steps = 0;  // of a segment; 0: there are none
 
   // Checks everything about a plan that does not depend on the frame. Throws Fault ERR_INTERNAL.
   static std::shared_ptr<const Program> check(std::vector<int32_t> code, std::vector<double> constants);
@@ -72,6 +76,8 @@ struct Frame {
   static Frame check(const int32_t *ints, int64_t available);
 };
 
+// Segments that T steps have.
+int32_t segment_count(int32_t T, int32_t steps);
 // Throws Fault ERR_INTERNAL where an operand of the program reaches past its region in this frame.
 void check_extents(const Program &program, const Frame &frame, const RegionSizes &sizes);
 // False where a token or a class target that this frame uses is out of range.

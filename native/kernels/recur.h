@@ -142,13 +142,14 @@ struct Back {
   const float *pack;
   int64_t S, cell;
   float *g;
+  const float *after;  // d of the step behind the segment; null where there is none
 };
 
 template <int UNITS>
 NOINLINE void recur_back_alone(const Context &context, int64_t q, const Back &x) {
   constexpr int NV = UNITS * plan::UNIT_FLOATS / VW;
   const int64_t ld = NV * VW, steps = length_of(context, q);
-  const float *after = nullptr;
+  const float *after = x.after;
   for (int64_t i = steps - 1; i >= 0 && !stopped(context); i--) {
     const int64_t at = (context.start[i] + q) * ld;
     const float *from = x.kind == plan::ABOVE_STEPS            ? x.above + at
@@ -179,8 +180,7 @@ constexpr RecurBackAlone recur_back_alones[] = {recur_back_alone<1>};
 void recur_back(const Context &context, const int32_t *args, int part, int parts) {
   Arguments take(context, args);
   float *d = take.floats();
-  const float *s = take.floats();
-  take.floats();  // s0
+  const float *s = take.floats(), *after = take.floats();
   const float *above = take.floats();
   const int64_t kind = take.integer();
   take.floats();  // W
@@ -189,11 +189,13 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
   const Derive derive = derivatives[cell];
   float *g = take.floats(), *g0 = take.floats();
   const Range q = share_sequences(context, part, parts);
-  int64_t later = 0;  // rows of this part alive at step i + 1
-  const float *after = nullptr;
+  // Rows of this part alive at step i + 1, and where they lie.
+  int64_t later = smaller(q.hi, context.after) - q.lo;
+  if (later <= 0) later = 0, after = nullptr;
+  if (after) after += q.lo * ld;
   int64_t step = context.T - 1;
   if (q.hi - q.lo == 1 && ld <= ALONE_UNITS * plan::UNIT_FLOATS) {
-    recur_back_alones[ld / plan::UNIT_FLOATS - 1](context, q.lo, {d, s, above, kind, pack, S, cell, g});
+    recur_back_alones[ld / plan::UNIT_FLOATS - 1](context, q.lo, {d, s, above, kind, pack, S, cell, g, after});
     later = length_of(context, q.lo) > 0;
     after = d + q.lo * ld;
     step = -1;

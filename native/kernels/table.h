@@ -17,11 +17,11 @@ extern "C" const Kernels BPTT_TABLE = {
     BPTT_FUSED ? "fma" : "mul-add",
     {nullptr, zero,      copy, fetch,      state_in, state_out,  pack,       project,    gather,
      recur,   last,      loss, sum_loss,   activate, project_dx, recur_back, project_dw, recur_dw,
-     bias_dw, gather_dw, norm, step_norms, clip,     nullptr,    update},
+     bias_dw, gather_dw, norm, step_norms, clip,     nullptr,    update,     nullptr,    nullptr},
 };
 
 static_assert(plan::OP_ZERO == 1 && plan::OP_PROJECT == 7 && plan::OP_ACTIVATE == 13 && plan::OP_UPDATE == 24 &&
-                  plan::OPERATIONS == 24,
+                  plan::OPERATIONS == 26,
               "the table above follows the opcodes");
 
 }  // namespace bptt

@@ -5,14 +5,14 @@
  * are checked where they come in.
  */
 import { BpttError } from '../errors.js'
-import { type FrameView, frameInts } from '../plan/frame.js'
+import { type FrameView, frameInts, segmentCount } from '../plan/frame.js'
 import { floatOffset, NONE, REGIONS, regionOf, stride, UNIT_FLOATS } from '../plan/memory.js'
-import { Above, Head, OPERATIONS, type OperationName, Optimizer, operationNames, Pack, Rows, UpdateFlag } from '../plan/operations.js'
-import type { Plan } from '../plan/plan.js'
+import { Above, By, Head, OPERATIONS, type OperationName, Optimizer, operationNames, Pack, Rows, UpdateFlag } from '../plan/operations.js'
+import { type Part, type Plan, parts } from '../plan/plan.js'
 
 /** What the number of rows of an operand depends on in a frame. */
-const Count = { ONE: 0, R: 1, B: 2, BASE: 3, TARGET_STEPS: 4, TARGET_LAST: 5, INIT: 6, SLOT: 7 } as const
-const COUNTS = 8
+const Count = { ONE: 0, R: 1, B: 2, BASE: 3, TARGET_STEPS: 4, TARGET_LAST: 5, INIT: 6, SLOT: 7, SEGMENT: 8, WHOLE: 9 } as const
+const COUNTS = 10
 
 /** Sizes of matrices and rows: kernels keep a few rows in a workspace of fixed size. */
 const MAX_SIZE = 2 ** 18
@@ -85,7 +85,7 @@ const operands: { [Op in OperationName]: (args: Args<Op>) => Operand[] } = {
       [z, count, stride(N)],
       [targets, target, floats],
       [weights, target, floats],
-      [rowLoss, count, 4],
+      [rowLoss, count === Count.R ? Count.WHOLE : count, 4],
     ]
   },
   SUM_LOSS: ({ rowLoss, rows }) => [[rowLoss, rowsOf(rows), 4]],
@@ -98,8 +98,9 @@ const operands: { [Op in OperationName]: (args: Args<Op>) => Operand[] } = {
     [dy, rowsOf(rows), stride(N)],
     [pack, Count.ONE, panels(K) * N],
   ],
-  RECUR_BACK: ({ d, s, above, aboveKind, pack, S, g, g0 }) => [
+  RECUR_BACK: ({ d, s, after, above, aboveKind, pack, S, g, g0 }) => [
     [d, Count.R, stride(S)],
+    ...optional(after, Count.B, stride(S)),
     [s, Count.R, stride(S)],
     [pack, Count.ONE, panels(S) * S],
     ...(aboveKind === Above.NONE ? [] : ([[above, aboveKind === Above.LAST ? Count.B : Count.R, stride(S)]] as const)),
@@ -136,6 +137,8 @@ const operands: { [Op in OperationName]: (args: Args<Op>) => Operand[] } = {
   ],
   CLIP: () => [],
   GUARD: () => [],
+  SEGMENTS: () => [],
+  MOVE: () => [],
   UPDATE: ({ p, g, m, v, a, units, optimizer, flags }) => {
     const adam = optimizer === Optimizer.ADAM || optimizer === Optimizer.ADAMW
     const blocks = [p, g]
@@ -162,34 +165,73 @@ const end = (first: number, n: number) => (first < 0 ? Infinity : first + n)
 
 /** What one plan asks of memory: made once a plan. */
 export class PlanCheck {
-  /** Four numbers an operand: region, offset in floats, Count, floats a row. */
+  /** Five numbers an operand: region, offset in floats, Count, floats a row, and floats by which it moves from segment to segment. */
   private readonly operands: number[] = []
   private readonly tokens: Args<'GATHER' | 'GATHER_DW'>[] = []
   private readonly losses: Args<'LOSS'>[] = []
   private readonly counts = new Array<number>(COUNTS).fill(0)
+  /** Steps of a segment; 0: there are none. */
+  readonly steps: number = 0
 
-  constructor({ code, constants }: Plan) {
-    for (let i = 0; i < code.length; ) {
+  constructor(plan: Plan) {
+    const { code } = plan
+    let left = 0 // instructions of SEGMENTS to come
+    for (let i = 0, waiting = false; i < code.length; ) {
       const name = operationNames[code[i]! - 1] ?? defect(`opcode ${code[i]}`)
-      const names = OPERATIONS[name]
-      if (i + names.length >= code.length) defect(`${name} is cut short`)
-      const args = Object.fromEntries(names.map((arg, n) => [arg.replace('@', ''), code[i + 1 + n]!]))
-      i += 1 + names.length
-      for (const size of ['N', 'K', 'S', 'units', 'matrixUnits']) {
-        const least = size.endsWith('nits') ? 0 : 1
-        const most = size.endsWith('nits') || (size === 'K' && name.startsWith('GATHER')) ? Infinity : MAX_SIZE
-        if (args[size] !== undefined && !(args[size] >= least && (args[size] <= most || name === 'PACK')))
-          defect(`${name} with ${size} = ${args[size]}`)
-      }
-      if (name === 'CLIP' && !(args.maxNorm! >= 0 && args.maxNorm! < constants.length)) defect('CLIP without its constant')
-      for (const [at, count, floats] of (operands[name] as (a: typeof args) => Operand[])(args)) {
-        const region = regionOf(at)
-        if (!(region >= 0 && region < REGIONS)) defect(`${name} at address ${at}`)
-        this.operands.push(region, floatOffset(at), count, floats)
-      }
-      if (name === 'GATHER' || name === 'GATHER_DW') this.tokens.push(args as Args<'GATHER' | 'GATHER_DW'>)
-      if (name === 'LOSS' && args.head === Head.SOFTMAX) this.losses.push(args as Args<'LOSS'>)
+      if (i + OPERATIONS[name].length >= code.length) defect(`${name} is cut short`)
+      const [steps = 0, order = 0, skip = 0, count = 0] = code.subarray(i + 1)
+      if ((name === 'MOVE' || waiting) && left === 0) defect('MOVE outside of SEGMENTS')
+      if (name === 'SEGMENTS') {
+        if (left > 0 || waiting || !(steps > 0) || (this.steps && this.steps !== steps)) defect(`segments of ${steps} steps`)
+        if (!(order >= 0 && order <= 1 && skip >= 0 && skip <= count && count > 0))
+          defect(`segments of ${count} instructions, less ${skip}`)
+        this.steps = steps
+        left = count
+      } else left -= Math.sign(left)
+      waiting = name === 'MOVE'
+      i += 1 + OPERATIONS[name].length
+      if (i >= code.length && (left > 0 || waiting)) defect(`${name} ends a plan`)
     }
+    for (const part of parts(plan)) {
+      this.add(part, plan, false)
+      for (const inner of part.segments?.body ?? []) this.add(inner, plan, true)
+    }
+  }
+
+  private add({ name, args: list, moves }: Part, { constants }: Plan, inSegment: boolean): void {
+    const args: Record<string, number> = Object.fromEntries(OPERATIONS[name].map((arg, n) => [arg.replace('@', ''), list[n]!]))
+    for (const size of ['N', 'K', 'S', 'units', 'matrixUnits']) {
+      const least = size.endsWith('nits') ? 0 : 1
+      const most = size.endsWith('nits') || (size === 'K' && name.startsWith('GATHER')) ? Infinity : MAX_SIZE
+      if (args[size] !== undefined && !(args[size] >= least && (args[size] <= most || name === 'PACK')))
+        defect(`${name} with ${size} = ${args[size]}`)
+    }
+    if (name === 'CLIP' && !(args.maxNorm! >= 0 && args.maxNorm! < constants.length)) defect('CLIP without its constant')
+    const operand = (at: number, count: number, floats: number, shift = 0) => {
+      const region = regionOf(at)
+      if (!(region >= 0 && region < REGIONS)) defect(`${name} at address ${at}`)
+      this.operands.push(region, floatOffset(at), count, floats, shift)
+    }
+    // What moves is looked for under a number that is no address.
+    const standIn = (argument: number) => -2 - argument
+    const named = OPERATIONS[name].map((arg) => arg.replace('@', ''))
+    for (const { argument } of moves) {
+      if (!OPERATIONS[name][argument]?.startsWith('@') || list[argument] === NONE) defect(`MOVE of argument ${argument} of ${name}`)
+      args[named[argument]!] = standIn(argument)
+    }
+    for (const [found, count, floats] of (operands[name] as unknown as (a: typeof args) => Operand[])(args)) {
+      const by = moves.find(({ argument }) => found === standIn(argument))
+      const at = by ? list[by.argument]! : found
+      if (!by) operand(at, inSegment && count === Count.R ? Count.SEGMENT : count === Count.WHOLE ? Count.R : count, floats)
+      else if (by.by === By.SEGMENT && by.units >= 0 && count === Count.B) operand(at, count, floats, by.units * UNIT_FLOATS)
+      else if (by.by === By.ROW && count === Count.R && by.units * UNIT_FLOATS === floats) operand(at, Count.R, floats)
+      else if (by.by === By.BEFORE && count === Count.B && by.units * UNIT_FLOATS === floats && /^RECUR(_DW)?$/.test(name)) {
+        operand(at, Count.B, floats)
+        operand(by.rows, Count.R, floats)
+      } else defect(`MOVE of ${name}`)
+    }
+    if (name === 'GATHER' || name === 'GATHER_DW') this.tokens.push(args as unknown as Args<'GATHER' | 'GATHER_DW'>)
+    if (name === 'LOSS' && args.head === Head.SOFTMAX) this.losses.push(args as unknown as Args<'LOSS'>)
   }
 
   /** A frame against the sizes of the regions, in bytes. `frame` lies in `ints` ints. */
@@ -221,9 +263,14 @@ export class PlanCheck {
       counts[Count.INIT] = Math.max(counts[Count.INIT]!, init[q]! + 1)
       counts[Count.SLOT] = Math.max(counts[Count.SLOT]!, slot[q]! + 1)
     }
-    const list = this.operands
-    for (let n = 0; n < list.length; n += 4) {
-      const last = 4 * (list[n + 1]! + counts[list[n + 2]!]! * list[n + 3]!)
+    const { steps, operands: list } = this
+    const segments = steps ? segmentCount(T, steps) : 1
+    for (let m = 0; m < segments; m++) {
+      const inside = frame.start[Math.min(T, (m + 1) * steps)]! - frame.start[m * steps]!
+      counts[Count.SEGMENT] = Math.max(counts[Count.SEGMENT]!, inside)
+    }
+    for (let n = 0; n < list.length; n += 5) {
+      const last = 4 * (list[n + 1]! + (segments - 1) * list[n + 4]! + counts[list[n + 2]!]! * list[n + 3]!)
       if (last > bytes[list[n]!]!) defect(`an operand ends at byte ${last} of a region of ${bytes[list[n]!]}`)
     }
   }
@@ -256,13 +303,25 @@ function outOfRange(what: string, value: number, size: number): never {
   throw new BpttError('ERR_OUT_OF_RANGE', `${what} is not one of the network's`, { expected: `0 … ${size - 1}`, received: String(value) })
 }
 
-/** A plan's code for assembly/interpreter.ts: each instruction with its size in bytes in front. */
+/** A plan's code for assembly/interpreter.ts: each instruction with its size in bytes in front, and what SEGMENTS counts in bytes too. */
 export function encode({ code }: Plan): Int32Array {
   const out: number[] = []
+  /** Where instruction n begins. */
+  const begins: number[] = []
+  const segments: number[] = []
   for (let i = 0; i < code.length; ) {
-    const size = 1 + OPERATIONS[operationNames[code[i]! - 1]!].length
+    const name = operationNames[code[i]! - 1]!
+    const size = 1 + OPERATIONS[name].length
+    if (name === 'SEGMENTS') segments.push(begins.length)
+    begins.push(4 * out.length)
     out.push(4 * (size + 1), ...code.subarray(i, i + size))
     i += size
   }
+  begins.push(4 * out.length)
+  for (const n of segments)
+    for (const argument of [4, 5]) {
+      const at = begins[n]! / 4 + argument
+      out[at] = begins[n + 1 + out[at]!]! - begins[n + 1]!
+    }
   return Int32Array.from(out)
 }

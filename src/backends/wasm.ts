@@ -3,7 +3,7 @@
  * copies in and out and calls once a frame. Off the event loop: backends/remote.ts, which runs this engine in a Worker.
  */
 import { BpttError } from '../errors.js'
-import { FrameView } from '../plan/frame.js'
+import { FrameView, SEQUENCE_FIELDS } from '../plan/frame.js'
 import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
@@ -89,7 +89,7 @@ class WasmEngine implements LocalEngine {
       list.push(frame)
       ints += frame.size
     }
-    const room = roomFor(bytes, program, count, ints, Math.max(0, ...list.map(({ T }) => T)))
+    const room = roomFor(bytes, program, count, ints, list)
     memory.grow(room.bytes)
     for (const write of writes) copyIn(memory, write)
     for (const frame of list) program.check.indices(frame, memory)
@@ -118,7 +118,7 @@ class WasmEngine implements LocalEngine {
     program.check.frame(view, ints.length, sizes)
     inside(sizes, input.at, 4 * input.length)
     inside(sizes, output.at, 4 * output.length)
-    const room = roomFor(bytes, program, 1, ints.length, view.T)
+    const room = roomFor(bytes, program, 1, ints.length, [view])
     memory.grow(room.bytes)
     const from = input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length)
     const to = new Float32Array(output.length)
@@ -164,13 +164,21 @@ class WasmEngine implements LocalEngine {
   }
 }
 
-function roomFor(regions: readonly number[], { code, constants }: Program, count: number, frameInts: number, T: number): Room {
+function roomFor(
+  regions: readonly number[],
+  { code, constants, check }: Program,
+  count: number,
+  frameInts: number,
+  list: readonly FrameView[],
+): Room {
+  // The start of each step; and the same, with the fields of each sequence, of a segment (assembly/context.ts).
+  const startInts = list.reduce((most, { B, T }) => Math.max(most, check.steps ? 2 * (T + 1) + SEQUENCE_FIELDS.length * B : T + 1), 1)
   const constantsAt = 8 * RESULT_FIELDS * count
   const codeAt = constantsAt + 8 * constants.length
   const frames = codeAt + 4 * code.length
   const starts = frames + 4 * frameInts
   const bytes = Array.from({ length: REGIONS }, (_, r) => regions[r] ?? 0)
-  bytes[JOB] = starts + 4 * (T + 1)
+  bytes[JOB] = starts + 4 * startInts
   return { constants: constantsAt, code: codeAt, frames, starts, bytes }
 }
 

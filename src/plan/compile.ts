@@ -4,9 +4,10 @@
  */
 import { layerInput, type Network } from '../network/network.js'
 import { type Parameter, type ParameterName, parameterTable } from '../network/parameters.js'
-import { Allocator, address, NONE, packFloats, REGIONS, Region, stride, unitsOf } from './memory.js'
-import { Above, Cell, Head, OPERATIONS, Opcode, type OperationName, Optimizer, Pack, Rows } from './operations.js'
+import { Allocator, address, NONE, packFloats, REGIONS, Region, stride, UNIT_FLOATS, unitsOf } from './memory.js'
+import { Above, By, Cell, Head, Optimizer, Pack, Rows } from './operations.js'
 import type { Plan } from './plan.js'
+import { type Movement, Writer } from './writer.js'
 
 /** Room for B sequences of R rows in all. */
 export interface Capacity {
@@ -53,8 +54,20 @@ export interface Wants {
   readonly update?: Update
   /** Start from, and keep, carried states: `slots` rows for each layer, from this unit of CARRY on. */
   readonly carry?: { readonly slots: number; readonly unit: number }
+  /** Go through time in stretches, with room for one of them. Not with outputs, logits, dx and stateGradients, nor gradients that are given. */
+  readonly segments?: Segments
   /** Read out at other steps than the network does. */
   readonly readout?: 'last' | 'all'
+}
+
+/** How a training step goes through time (plan/memory.ts says what that takes). */
+export interface Segments {
+  /** Steps of a segment. */
+  readonly steps: number
+  /** At most so many segments in a frame: longer sequences have no room. */
+  readonly most: number
+  /** The states of all steps stay for the way back; otherwise those at the segments' borders, from which the others are computed anew. */
+  readonly keepStates: boolean
 }
 
 /** A plan with the places of what can be read after each frame; NONE for what it does not make. */
@@ -124,24 +137,6 @@ export class Layout {
   }
 }
 
-let plans = 0
-
-class Writer {
-  private readonly code: number[] = []
-  private readonly constants: number[] = []
-  emit(name: OperationName, ...args: number[]): void {
-    if (args.length !== OPERATIONS[name].length) throw new Error(`${name} takes ${OPERATIONS[name].length} arguments`)
-    this.code.push(Opcode[name], ...args)
-  }
-  constant(value: number): number {
-    this.constants.push(value)
-    return this.constants.length - 1
-  }
-  finish(): Plan {
-    return { id: ++plans, code: Int32Array.from(this.code), constants: Float64Array.from(this.constants) }
-  }
-}
-
 const cellOf = { tanh: Cell.TANH, relu: Cell.RELU, sigmoid: Cell.SIGMOID, identity: Cell.IDENTITY } as const
 const headOf = { softmax: Head.SOFTMAX, sigmoid: Head.SIGMOID, linear: Head.LINEAR } as const
 
@@ -156,10 +151,14 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
   const top = layers - 1
   const all = (wants.readout ?? network.readout) === 'all'
   const rows = all ? Rows.STEPS : Rows.BATCH
-  const outputRows = all ? R : B
   const carries = wants.carry && layout.carries(wants.carry)
   const backward = wants.gradients !== undefined
   const { tokens } = network.input
+  const { segments } = wants
+  const recomputes = segments !== undefined && !segments.keepStates
+  /** Rows that there is room for at a time. */
+  const near = segments ? Math.max(B, Math.min(R, segments.steps * B)) : R
+  const outputRows = all ? near : B
 
   const w = new Writer()
   const scratch = new Allocator(Region.SCRATCH)
@@ -171,42 +170,79 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
   if (wants.pack) packWeights(w, layout, wants)
   if (wants.gradients === 'fresh') w.emit('ZERO', layout.g, table.units)
 
+  // The states: of all steps, or of those of a segment; and the ones before, which are those at its border or in front of its first row.
+  const s = S.map((size) => room(recomputes ? near : R, size))
+  const s0 = S.map((size) => room(recomputes ? B * (segments.most + 1) : B, size))
+  const unit = (k: number) => stride(S[k]!) / UNIT_FLOATS
+  const sMoves = (k: number): Movement | undefined => (segments?.keepStates ? [By.ROW, unit(k)] : undefined)
+  const s0Moves = (k: number): Movement | undefined => segments && (recomputes ? [By.SEGMENT, B * unit(k)] : [By.BEFORE, unit(k), s[k]!])
+  S.forEach((size, k) => {
+    if (carries) w.emit('STATE_IN', s0[k]!, carries[k]!, size)
+    else w.emit('ZERO', s0[k]!, unitsOf(B * stride(size)))
+  })
+
   // Project, recur: layer by layer over all steps.
   const K = network.input.size
-  const x = tokens ? NONE : room(R, K)
-  if (!tokens) w.emit('FETCH', x, data.x, K)
-  const s = S.map((size) => room(R, size))
-  const s0 = S.map((size) => room(B, size))
-  for (let k = 0; k < layers; k++) {
-    const [pack, b, bh] = [layout.pack('U', k, 'forward'), layout.parameter('b', k), layout.parameter('bh', k)]
-    if (k === 0 && tokens) w.emit('GATHER', s[0]!, data.x, U(0), pack, b, bh, S[0]!, K)
-    else w.emit('PROJECT', s[k]!, k === 0 ? x : s[k - 1]!, U(k), pack, b, bh, S[k]!, layerInput(network, k), Rows.STEPS)
-    if (carries) w.emit('STATE_IN', s0[k]!, carries[k]!, S[k]!)
-    else w.emit('ZERO', s0[k]!, unitsOf(B * stride(S[k]!)))
-    w.emit('RECUR', s[k]!, s0[k]!, W(k), layout.pack('W', k, 'forward'), S[k]!, cell)
-    if (carries) w.emit('STATE_OUT', carries[k]!, s0[k]!, s[k]!, S[k]!)
-  }
-
-  // Read out.
+  const x = tokens ? NONE : room(near, K)
   const reads = wants.logits || wants.outputs || wants.loss
   const h = all ? s[top]! : reads || data.dz !== NONE ? room(B, S[top]!) : NONE
-  if (!all && h !== NONE) w.emit('LAST', h, s0[top]!, s[top]!, S[top]!)
+  const fetch = () => {
+    if (!tokens) w.emit('FETCH', x, data.x, K)
+  }
+  const forward = () => {
+    fetch()
+    for (let k = 0; k < layers; k++) {
+      const [pack, b, bh] = [layout.pack('U', k, 'forward'), layout.parameter('b', k), layout.parameter('bh', k)]
+      if (k === 0 && tokens) w.emitMoving({ y: sMoves(0) }, 'GATHER', s[0]!, data.x, U(0), pack, b, bh, S[0]!, K)
+      else {
+        const [from, fromMoves] = k === 0 ? [x, undefined] : [s[k - 1]!, sMoves(k - 1)]
+        w.emitMoving({ y: sMoves(k), x: fromMoves }, 'PROJECT', s[k]!, from, U(k), pack, b, bh, S[k]!, layerInput(network, k), Rows.STEPS)
+      }
+      w.emitMoving({ s: sMoves(k), s0: s0Moves(k) }, 'RECUR', s[k]!, s0[k]!, W(k), layout.pack('W', k, 'forward'), S[k]!, cell)
+    }
+  }
+  /** What stays of the states: in the next border, in what is carried on, in what is read out at the end. */
+  const keep = () => {
+    for (let k = 0; k < layers; k++) {
+      const before = recomputes ? s0Moves(k) : undefined
+      if (recomputes) w.emitMoving({ dst: before, s0: before }, 'LAST', s0[k]! + B * unit(k), s0[k]!, s[k]!, S[k]!)
+      if (carries) w.emitMoving({ s0: before }, 'STATE_OUT', carries[k]!, s0[k]!, s[k]!, S[k]!)
+      if (k === top && !all && h !== NONE) w.emitMoving({ s0: before }, 'LAST', h, s0[k]!, s[k]!, S[k]!)
+    }
+  }
+  if (!segments) forward()
+  else
+    w.segments(segments.steps, 'forward', () => {
+      forward()
+      if (recomputes) keep()
+      return 0
+    })
+  if (!recomputes) keep()
+
+  // Read out.
   let logits = NONE
   let outputs = NONE
   let dz = data.dz
-  if (reads) {
+  let rowLoss = NONE
+  const readOut = () => {
     logits = room(outputRows, O)
-    w.emit('PROJECT', logits, h, V, layout.pack('V', -1, 'forward'), layout.parameter('c'), NONE, O, S[top]!, rows)
+    const from = all ? { x: sMoves(top) } : {}
+    w.emitMoving(from, 'PROJECT', logits, h, V, layout.pack('V', -1, 'forward'), layout.parameter('c'), NONE, O, S[top]!, rows)
     if (wants.outputs) {
       outputs = wants.logits || wants.loss ? room(outputRows, O) : logits
       w.emit('ACTIVATE', outputs, logits, O, head, rows)
     }
     if (wants.loss) {
-      const rowLoss = scratch.floats(outputRows * 4)
+      rowLoss = scratch.floats((all ? R : B) * 4)
       dz = backward ? (wants.logits ? room(outputRows, O) : logits) : NONE
       w.emit('LOSS', dz, logits, data.targets, data.weights, rowLoss, O, head, rows)
-      w.emit('SUM_LOSS', rowLoss, rows)
     }
+  }
+  /** Outputs at every step are read out where their gradient is needed. */
+  const readsOnTheWayBack = segments !== undefined && all
+  if (reads && !readsOnTheWayBack) {
+    readOut()
+    if (wants.loss) w.emit('SUM_LOSS', rowLoss, rows)
   }
 
   // Backpropagation through time, from the top layer down.
@@ -215,10 +251,12 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
   const norms0: number[] = []
   let dx = NONE
   if (backward) {
-    const steps = all ? dz : data.dzSteps
     const widest = Math.max(...S)
-    const spare = [room(R, widest), layers > 1 ? room(R, widest) : NONE]
+    const spare = [room(near, widest), layers > 1 ? room(near, widest) : NONE]
     const g = wants.stateGradients ? room(R, widest) : NONE
+    /** Of each layer, in segments: d of the step behind. */
+    const after = S.map((size) => (segments ? room(B, size) : NONE))
+    const tokenSums = tokens ? scratch.floats(stride(S[0]!) * K) : NONE
     let d = spare[0]!
     let above: number = NONE
     let aboveKind: number = Above.NONE
@@ -227,37 +265,46 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
       if (given(k) !== NONE) w.emit('COPY', d, given(k), unitsOf(R * stride(S[k]!)))
     }
     const VBackward = layout.pack('V', -1, 'backward')
-    startFrom(top)
-    if (given(top) !== NONE) [above, aboveKind] = [d, Above.STEPS]
-    if (steps !== NONE) {
-      w.emit('PROJECT_DX', d, steps, V, VBackward, O, S[top]!, Rows.STEPS, given(top) === NONE ? 0 : 1)
-      ;[above, aboveKind] = [d, Above.STEPS]
-    } else if (dz !== NONE) {
-      ;[above, aboveKind] = [room(B, S[top]!), Above.LAST]
-      w.emit('PROJECT_DX', above, dz, V, VBackward, O, S[top]!, Rows.BATCH, 0)
+    const outputGradients = () => {
+      startFrom(top)
+      if (given(top) !== NONE) [above, aboveKind] = [d, Above.STEPS]
+      const steps = all ? dz : data.dzSteps
+      if (steps !== NONE) {
+        w.emit('PROJECT_DX', d, steps, V, VBackward, O, S[top]!, Rows.STEPS, given(top) === NONE ? 0 : 1)
+        ;[above, aboveKind] = [d, Above.STEPS]
+      } else if (dz !== NONE) {
+        ;[above, aboveKind] = [room(B, S[top]!), Above.LAST]
+        w.emit('PROJECT_DX', above, dz, V, VBackward, O, S[top]!, Rows.BATCH, 0)
+      }
+      if (dz !== NONE) {
+        w.emitMoving({ x: all ? sMoves(top) : undefined }, 'PROJECT_DW', layout.gradient('V'), dz, h, O, S[top]!, rows)
+        if (network.outputBias) w.emit('BIAS_DW', layout.gradient('c'), dz, O, rows)
+      }
     }
-    if (dz !== NONE) {
-      w.emit('PROJECT_DW', layout.gradient('V'), dz, h, O, S[top]!, rows)
-      if (network.outputBias) w.emit('BIAS_DW', layout.gradient('c'), dz, O, rows)
-    }
-    for (let k = top; k >= 0; k--) {
+    const layerGradients = (k: number) => {
       const size = S[k]!
       const fan = layerInput(network, k)
+      const pack = layout.pack('W', k, 'backward')
+      const moves = { s: sMoves(k), s0: s0Moves(k) }
       g0[k] = wants.stateGradients ? room(B, size) : NONE
-      w.emit('RECUR_BACK', d, s[k]!, s0[k]!, above, aboveKind, W(k), layout.pack('W', k, 'backward'), size, cell, g, g0[k]!)
+      w.emitMoving({ s: moves.s }, 'RECUR_BACK', d, s[k]!, after[k]!, above, aboveKind, W(k), pack, size, cell, g, g0[k]!)
+      if (segments) w.emit('COPY', after[k]!, d, B * unit(k))
       if (wants.stateGradients) {
         norms[k] = scratch.floats(2 * R)
         norms0[k] = scratch.floats(2 * B)
         w.emit('STEP_NORMS', norms0[k]!, norms[k]!, g0[k]!, g, size)
       }
-      w.emit('RECUR_DW', layout.gradient('W', k), d, s[k]!, s0[k]!, size, size)
-      if (k === 0 && tokens) w.emit('GATHER_DW', layout.gradient('U', 0), d, data.x, scratch.floats(stride(size) * K), size, K)
-      else w.emit('PROJECT_DW', layout.gradient('U', k), d, k === 0 ? x : s[k - 1]!, size, fan, Rows.STEPS)
-      if (network.bias) biasGradients(w, layout, k, d, wants.gradients === 'added')
+      w.emitMoving(moves, 'RECUR_DW', layout.gradient('W', k), d, s[k]!, s0[k]!, size, size)
+      if (k === 0 && tokens) w.emit('GATHER_DW', layout.gradient('U', 0), d, data.x, tokenSums, size, K)
+      else {
+        const [from, fromMoves] = k === 0 ? [x, undefined] : [s[k - 1]!, sMoves(k - 1)]
+        w.emitMoving({ x: fromMoves }, 'PROJECT_DW', layout.gradient('U', k), d, from, size, fan, Rows.STEPS)
+      }
+      if (network.bias) w.emit('BIAS_DW', layout.gradient('b', k), d, size, Rows.STEPS)
+      if (network.bias === 'double' && wants.gradients === 'added') w.emit('BIAS_DW', layout.gradient('bh', k), d, size, Rows.STEPS)
       if (k > 0) {
-        const next = d === spare[0] ? spare[1]! : spare[0]!
         const from = d
-        d = next
+        d = d === spare[0] ? spare[1]! : spare[0]!
         startFrom(k - 1)
         w.emit('PROJECT_DX', d, from, U(k), layout.pack('U', k, 'backward'), size, fan, Rows.STEPS, given(k - 1) === NONE ? 0 : 1)
         ;[above, aboveKind] = [d, Above.STEPS]
@@ -266,6 +313,28 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
         w.emit('PROJECT_DX', dx, d, U(0), layout.pack('U', 0, 'backward'), size, fan, Rows.STEPS, 0)
       }
     }
+    const back = () => {
+      for (let k = top; k >= 0; k--) layerGradients(k)
+    }
+    if (!all || !segments) outputGradients()
+    if (!segments) back()
+    else
+      w.segments(segments.steps, 'backward', () => {
+        const begin = w.length
+        if (recomputes) forward()
+        else fetch() // the way forward has left those of the last segment
+        const there = w.length - begin
+        if (all) {
+          readOut()
+          outputGradients()
+        }
+        back()
+        return there
+      })
+    if (readsOnTheWayBack) w.emit('SUM_LOSS', rowLoss, rows)
+    // Two biases have one gradient: the net adds them.
+    if (network.bias === 'double' && wants.gradients === 'fresh')
+      S.forEach((size, k) => w.emit('COPY', layout.gradient('bh', k), layout.gradient('b', k), unitsOf(size)))
     w.emit('NORM', layout.g, table.units)
   }
 
@@ -289,15 +358,6 @@ function packWeights(w: Writer, layout: Layout, wants: Wants): void {
       w.emit('PACK', layout.pack(name, layer, 'forward'), M, N, K, first && layout.network.input.tokens ? Pack.GATHER : Pack.PROJECT)
     if (wants.gradients && (!first || wants.dx)) w.emit('PACK', layout.pack(name, layer, 'backward'), M, N, K, Pack.PROJECT_DX)
   }
-}
-
-/** db, and where two biases are kept the same for the other: the net adds them. */
-function biasGradients(w: Writer, layout: Layout, k: number, d: number, added: boolean): void {
-  const size = layout.network.state[k]!
-  w.emit('BIAS_DW', layout.gradient('b', k), d, size, Rows.STEPS)
-  if (layout.network.bias !== 'double') return
-  if (added) w.emit('BIAS_DW', layout.gradient('bh', k), d, size, Rows.STEPS)
-  else w.emit('COPY', layout.gradient('bh', k), layout.gradient('b', k), unitsOf(size))
 }
 
 /** Bytes of every region, by number, for a job. */

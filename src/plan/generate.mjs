@@ -21,7 +21,7 @@ function write(path, text) {
 /** @returns [group, name, integer] of every integer constant, and [name, value, argument count] of every opcode. */
 function integers({ operations: op, memory, frame, optimizers, functions }) {
   const rows = []
-  for (const group of ['Rows', 'Cell', 'Head', 'Above', 'Pack', 'Optimizer', 'UpdateFlag', 'Result', 'Status'])
+  for (const group of ['Rows', 'Cell', 'Head', 'Above', 'Pack', 'By', 'Optimizer', 'UpdateFlag', 'Result', 'Status'])
     for (const [name, value] of Object.entries(op[group])) rows.push([snake(group), snake(name), value])
   for (const [name, value] of Object.entries(memory.Region)) rows.push(['REGION', name, value])
   for (const [name, value] of Object.entries(frame.FrameField)) rows.push(['FRAME', name, value])

@@ -3,7 +3,7 @@
  *
  * A plan is an Int32Array of instructions, each `opcode, argument, argument, …` in the order of the names below. Every interpreter
  * (reference/, native/, assembly/) executes the same instructions over the same memory map, in the order of operations of
- * docs/numerics.md. Control flow is one construct: GUARD ends a frame early.
+ * docs/numerics.md. Control flow is two constructs: GUARD ends a frame early, SEGMENTS runs a part of the plan over stretches of time.
  *
  * Letters: T steps, B sequences of the batch, R rows (= Σ lengths of the batch), K inner and N outer size of a matrix [N, K].
  *
@@ -25,6 +25,8 @@ export const Head = { SOFTMAX: 0, SIGMOID: 1, LINEAR: 2 } as const
 export const Above = { NONE: 0, STEPS: 1, LAST: 2 } as const
 /** The form in which PACK prepares a matrix M [N, K] for a backend's own kernels. */
 export const Pack = { PROJECT: 0, PROJECT_DX: 1, GATHER: 2 } as const
+/** What makes an operand move from segment to segment. */
+export const By = { SEGMENT: 0, ROW: 1, BEFORE: 2 } as const
 export const Optimizer = { SGD: 0, RMSPROP: 1, ADAGRAD: 2, ADAM: 3, ADAMW: 4 } as const
 
 export const OPERATIONS = {
@@ -51,7 +53,8 @@ export const OPERATIONS = {
   /**
    * Loss of logits z [rows, N] against targets at row tbase[q] (+ i for STEPS; none of it counts where i < from[q]):
    * int32 classes [·] for SOFTMAX, float32 [·, N] otherwise; weights float32 [·] for SOFTMAX, [·, N] otherwise.
-   * rowLoss (float64 pairs [rows, 2]) = Σ wℓ of the row, and the row's score (hits for SOFTMAX and SIGMOID, squared error for LINEAR).
+   * rowLoss (float64 pairs [rows, 2]) = Σ wℓ of the row, and the row's score (hits for SOFTMAX and SIGMOID, squared error for LINEAR);
+   * in a segment too it has all rows of the frame.
    * dz = dL/dz·scale (may be z itself), or NONE.
    */
   LOSS: ['@dz', '@z', '@targets', '@weights', '@rowLoss', 'N', 'head', 'rows'],
@@ -63,11 +66,12 @@ export const OPERATIONS = {
   PROJECT_DX: ['@dx', '@dy', '@M', '@pack', 'N', 'K', 'rows', 'accumulate'],
   /**
    * Backpropagation through time of RECUR, steps descending: g_i = above_i + Σ_n d_{i+1}[n]·W[n, k] (n ascending, from above or +0);
-   * d_i = g_i·f'(s_i), then |d| < 2⁻¹⁰⁰ becomes +0. above [R or B, S] may be d itself where kind is STEPS.
+   * d_i = g_i·f'(s_i), then |d| < 2⁻¹⁰⁰ becomes +0. above [R or B, S] may be d itself where kind is STEPS. after [B, S], of a segment
+   * that is not the last: d of the step behind it, where the loop begins.
    * g [R, S] and g0 [B, S] (g_0 = dL/ds_0), where given, receive the total gradients; g0 of a sequence without steps is what kind LAST
    * has above it, else +0.
    */
-  RECUR_BACK: ['@d', '@s', '@s0', '@above', 'aboveKind', '@W', '@pack', 'S', 'cell', '@g', '@g0'],
+  RECUR_BACK: ['@d', '@s', '@after', '@above', 'aboveKind', '@W', '@pack', 'S', 'cell', '@g', '@g0'],
   /** dM[n, k] += Σ_rows dy[row, n]·x[row, k], rows descending (packed order), continuing from dM. */
   PROJECT_DW: ['@dM', '@dy', '@x', 'N', 'K', 'rows'],
   /** The same for W: x is the state before the row, from s0 [B, K] and s [R, K]. */
@@ -89,6 +93,18 @@ export const OPERATIONS = {
    * are matrices, the rest biases: weight decay spares those unless decayBiases. Scalars: Scalar table of optimizers.ts, from the frame.
    */
   UPDATE: ['@p', '@g', '@m', '@v', '@a', 'units', 'matrixUnits', 'optimizer', 'flags'],
+  /**
+   * The next `count` instructions (MOVE is one) run once for each segment of `steps` steps, the last of which may be shorter; a frame
+   * without steps is one segment. In order of time, or (order 1) against it; the segment that comes first leaves out the leading `skip`
+   * of them. Each time they see the segment as if it were the frame (plan/frame.ts, segment()). Never nested.
+   */
+  SEGMENTS: ['steps', 'order', 'skip', 'count'],
+  /**
+   * Of the next instruction, in SEGMENTS: its argument number `argument` moves. In segment m, whose first row is row f of the frame and
+   * whose step before has p rows (0 for m = 0), its address lies further by m·units (SEGMENT) or f·units (ROW: operands with rows of
+   * `units` for all steps of the frame); BEFORE: from m = 1 on it is rows + (f − p)·units, the step before in such an operand.
+   */
+  MOVE: ['argument', 'by', 'units', '@rows'],
 } as const
 
 /** Bits of UPDATE's flags. */

@@ -1,7 +1,8 @@
 /* A plan: straight-line code over the memory map, with the float64 constants it names. Built by plan/compile.ts, run by engines. */
 
+import type { Segment } from './frame.js'
 import { floatOffset, NONE, Region, regionOf, UNIT_FLOATS } from './memory.js'
-import { OPERATIONS, operationNames } from './operations.js'
+import { By, OPERATIONS, operationNames } from './operations.js'
 
 export interface Plan {
   /** Unique in the process: engines keep what they prepare for a plan under it. */
@@ -23,6 +24,58 @@ export function* instructions(plan: Plan): Generator<Instruction> {
     yield { name, args: plan.code.subarray(at + 1, at + 1 + size) }
     at += 1 + size
   }
+}
+
+export interface Move {
+  readonly argument: number
+  readonly by: number
+  readonly units: number
+  readonly rows: number
+}
+
+/** An instruction with the MOVEs in front of it; SEGMENTS with the instructions that it repeats. */
+export interface Part {
+  readonly name: Instruction['name']
+  readonly args: readonly number[]
+  readonly moves: readonly Move[]
+  readonly segments?: { readonly steps: number; readonly backwards: boolean; readonly skip: number; readonly body: readonly Part[] }
+}
+
+/** The instructions of a plan as an interpreter wants them. */
+export function parts(plan: Plan): Part[] {
+  const all = [...instructions(plan)]
+  const between = (from: number, to: number): Part[] => {
+    const list: Part[] = []
+    let moves: Move[] = []
+    for (let i = from; i < to; i++) {
+      const { name } = all[i]!
+      const args = Array.from(all[i]!.args)
+      if (name === 'MOVE') {
+        moves.push({ argument: args[0]!, by: args[1]!, units: args[2]!, rows: args[3]! })
+      } else if (name === 'SEGMENTS') {
+        const [steps, order, skipped, count] = args as [number, number, number, number]
+        const leading = all.slice(i + 1, i + 1 + skipped).filter((one) => one.name !== 'MOVE').length
+        list.push({ name, args, moves, segments: { steps, backwards: order === 1, skip: leading, body: between(i + 1, i + 1 + count) } })
+        i += count
+      } else {
+        list.push({ name, args, moves })
+        moves = []
+      }
+    }
+    return list
+  }
+  return between(0, all.length)
+}
+
+/** The arguments of an instruction in a segment. */
+export function moved({ args, moves }: Part, { m, first, before }: Segment): readonly number[] {
+  if (moves.length === 0 || m === 0) return args
+  const there = args.slice()
+  for (const { argument, by, units, rows } of moves) {
+    if (by === By.BEFORE) there[argument] = rows + (first - before) * units
+    else there[argument]! += units * (by === By.ROW ? first : m)
+  }
+  return there
 }
 
 /** A plan as text, one instruction a line: `PROJECT y=scratch+0 x=data+12 … N=64 K=4 rows=0`. */

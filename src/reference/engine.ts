@@ -3,9 +3,9 @@
  * statement of the maths, the oracle of the tests, and what runs where neither native code nor WebAssembly can.
  */
 import type { EngineDescription, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob } from '../backends/engine.js'
-import { FrameView } from '../plan/frame.js'
+import { type FrameFields, FrameView, segment, segmentCount } from '../plan/frame.js'
 import { type OperationName, RESULT_FIELDS, Result, Status } from '../plan/operations.js'
-import { instructions, type Plan } from '../plan/plan.js'
+import { moved, type Part, type Plan, parts } from '../plan/plan.js'
 import { float64, fma, mulAdd, type Rounding } from './arithmetic.js'
 import { heads } from './head.js'
 import { Context, Memory, type Operation } from './memory.js'
@@ -14,8 +14,8 @@ import { optimizers } from './optimize.js'
 import { projections } from './project.js'
 import { recurrences } from './recur.js'
 
-/** Every operation of the table but GUARD, which is control flow and the interpreter's own. */
-type Operations = Record<Exclude<OperationName, 'GUARD'>, Operation>
+/** Every operation of the table but what is control flow and the interpreter's own. */
+type Operations = Record<Exclude<OperationName, 'GUARD' | 'SEGMENTS' | 'MOVE'>, Operation>
 
 const operations = (rounding: Rounding): Operations => ({
   ...moves(),
@@ -24,11 +24,6 @@ const operations = (rounding: Rounding): Operations => ({
   ...heads(rounding),
   ...optimizers(rounding),
 })
-
-interface Step {
-  readonly name: OperationName
-  readonly args: number[]
-}
 
 /** What the oracle takes beyond a Job: parameters and data in float64. */
 export interface OracleJob extends Omit<Job, 'writes'> {
@@ -45,7 +40,7 @@ class ReferenceEngine implements Oracle {
   readonly description: EngineDescription
   private readonly operations: Operations
   private readonly memory: Memory
-  private readonly programs = new WeakMap<Plan, Step[]>()
+  private readonly programs = new WeakMap<Plan, Part[]>()
 
   constructor(
     rounding: Rounding,
@@ -92,28 +87,39 @@ class ReferenceEngine implements Oracle {
 
   /** Runs the plan over one frame; the caller's `result` is zero. */
   private execute(plan: Plan, frame: FrameView, result: Float64Array): void {
-    const context = new Context(this.memory, frame, plan.constants, result)
     result[Result.CLIP] = 1
     result[Result.STATUS] = Status.PENDING
     let updated = false // a frame that has begun to change parameters runs to its end
-    for (const { name, args } of this.program(plan)) {
+    const step = (part: Part, seen: FrameFields): boolean => {
+      const { name } = part
       if (!updated && this.stop && Atomics.load(this.stop, 0) !== 0) {
         result[Result.STATUS] = Status.STOPPED
-        return
-      }
-      if (name !== 'GUARD') this.operations[name](context, ...args)
-      else if (!Number.isFinite(result[Result.LOSS])) result[Result.STATUS] = Status.NONFINITE_LOSS
-      else if (!Number.isFinite(result[Result.NORM])) result[Result.STATUS] = Status.NONFINITE_GRADIENT
-      if (result[Result.STATUS] !== Status.PENDING) return
+      } else if (name === 'GUARD') {
+        if (!Number.isFinite(result[Result.LOSS])) result[Result.STATUS] = Status.NONFINITE_LOSS
+        else if (!Number.isFinite(result[Result.NORM])) result[Result.STATUS] = Status.NONFINITE_GRADIENT
+      } else this.operations[name as keyof Operations](new Context(this.memory, seen, plan.constants, result), ...moved(part, seen))
       updated ||= name === 'UPDATE'
+      return result[Result.STATUS] === Status.PENDING
+    }
+    for (const part of this.program(plan)) {
+      if (!part.segments) {
+        if (!step(part, frame)) return
+        continue
+      }
+      const { steps, backwards, skip, body } = part.segments
+      const count = segmentCount(frame.T, steps)
+      for (let n = 0; n < count; n++) {
+        const seen = segment(frame, backwards ? count - 1 - n : n, steps)
+        for (const inner of n === 0 ? body.slice(skip) : body) if (!step(inner, seen)) return
+      }
     }
     result[Result.STATUS] = Status.DONE
   }
 
-  private program(plan: Plan): Step[] {
-    let steps = this.programs.get(plan)
-    if (!steps) this.programs.set(plan, (steps = Array.from(instructions(plan), ({ name, args }) => ({ name, args: Array.from(args) }))))
-    return steps
+  private program(plan: Plan): Part[] {
+    let program = this.programs.get(plan)
+    if (!program) this.programs.set(plan, (program = parts(plan)))
+    return program
   }
 
   private write({ at, data }: OracleJob['writes'][number]): void {

@@ -109,11 +109,11 @@ export function heads(rounding: Rounding) {
       head: number,
       rows: number,
     ) {
-      const { B, T, active, start, tbase, from, scalars } = c.frame
+      const { B, T, active, start, tbase, from, scalars, first } = c.frame
       const z = c.floats(zAt)
       const dz = dzAt === NONE ? null : c.floats(dzAt)
       const weights = c.floats(weightsAt)
-      const rowLoss = c.doubles(rowLossAt)
+      const rowLoss = c.doubles(rowLossAt).subarray(2 * first)
       const scale = scalars[0]!
       const ofRow =
         head === Head.SOFTMAX

@@ -4,7 +4,7 @@
  * is called float32 elsewhere has 64 bits there.
  */
 import { BpttError } from '../errors.js'
-import type { FrameView } from '../plan/frame.js'
+import type { FrameFields } from '../plan/frame.js'
 import { floatOffset, REGIONS, Region, regionOf, UNIT_BYTES } from '../plan/memory.js'
 import { Rows } from '../plan/operations.js'
 import type { Floats } from './arithmetic.js'
@@ -104,7 +104,7 @@ export class Memory {
 export class Context {
   constructor(
     readonly memory: Memory,
-    readonly frame: FrameView,
+    readonly frame: FrameFields,
     /** The plan's. */
     readonly constants: Float64Array,
     /** [RESULT_FIELDS] of this frame. */

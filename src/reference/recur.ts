@@ -33,7 +33,7 @@ export function recurrences(rounding: Rounding) {
       c: Context,
       dAt: number,
       sAt: number,
-      _s0: number,
+      afterAt: number,
       aboveAt: number,
       aboveKind: number,
       WAt: number,
@@ -43,11 +43,12 @@ export function recurrences(rounding: Rounding) {
       gAt: number,
       g0At: number,
     ) {
-      const { B, T, active, start, last } = c.frame
+      const { B, T, active, start, last, after: alive } = c.frame
       const width = stride(S)
       const d = c.floats(dAt)
       const s = c.floats(sAt)
       const W = c.floats(WAt)
+      const after = alive > 0 ? c.floats(afterAt) : null
       const above = aboveKind === Above.NONE ? null : c.floats(aboveAt)
       const g = gAt === NONE ? null : c.floats(gAt)
       const g0 = g0At === NONE ? null : c.floats(g0At)
@@ -55,10 +56,13 @@ export function recurrences(rounding: Rounding) {
       for (let i = T - 1; i >= 0; i--)
         for (let q = 0; q < active[i]!; q++) {
           const row = start[i]! + q
+          const later = i + 1 < T
+          const goesOn = q < (later ? active[i + 1]! : alive)
           if (above && aboveKind === Above.STEPS) copyRow(d, row, above, row, S)
-          else if (above && row === last[q]) copyRow(d, row, above, q, S)
+          else if (above && !goesOn) copyRow(d, row, above, q, S)
           else d.fill(0, row * width, row * width + S)
-          if (i + 1 < T && q < active[i + 1]!) timesTransposed(d, row * width, W, d, (start[i + 1]! + q) * width, S, S)
+          if (goesOn && later) timesTransposed(d, row * width, W, d, (start[i + 1]! + q) * width, S, S)
+          else if (goesOn) timesTransposed(d, row * width, W, after!, q * width, S, S)
           if (g) copyRow(g, row, d, row, S)
           for (let n = row * width; n < row * width + S; n++) d[n] = byNonlinearity(s[n]!, d[n]!)
         }
