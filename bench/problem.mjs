@@ -9,7 +9,7 @@ import { Allocator, NONE, Region, stride, UNIT_BYTES, UNIT_FLOATS } from '#lib/p
 import { Opcode } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
 import { createOracle } from '#lib/reference/engine.js'
-import { Batcher, concatFrames, setScalars } from '#lib/sequences/batch.js'
+import { Batcher, setScalars } from '#lib/sequences/batch.js'
 
 /** The float64 reference gets at most about so much work for a check, by fewer time steps. */
 const ORACLE_FLOP = 4e8
@@ -109,7 +109,7 @@ export class Problem {
       scratch: compiled.scratchBytes,
       pack: layout.packBytes,
     })
-    return { bytes, writes, plan, frames: concatFrames(new Array(count).fill(frame)), count, reads }
+    return { bytes, writes, plan, frames: repeated(frame.ints, count), count, reads }
   }
 
   /** What one step over the first time steps makes in float64: logits, gradients, and what the update adds to the weights. */
@@ -137,6 +137,12 @@ export class Problem {
     } = this
     return { at, kind: 'float32', length: (readout === 'all' ? B * steps : B) * stride(output.size) }
   }
+}
+
+function repeated(ints, count) {
+  const all = new Int32Array(count * ints.length)
+  for (let n = 0; n < count; n++) all.set(ints, n * ints.length)
+  return all
 }
 
 let cuts = 1e9

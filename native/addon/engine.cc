@@ -29,39 +29,21 @@ void check_place(const Place &place, const RegionSizes &sizes, const char *what)
 
 }  // namespace
 
-// A request whose every part has been found in order.
-struct Engine::Checked {
+std::shared_ptr<const Program> Engine::check(const Request &request, Frames &frames) {
   std::shared_ptr<const Program> program;
-  std::vector<int32_t> ints;
-  std::vector<Frame> frames;
-};
-
-Engine::Checked Engine::check(const Request &request) {
-  Checked checked;
   if (const auto known = programs_.find(request.plan); known != programs_.end()) {
-    checked.program = known->second;
+    program = known->second;
   } else {
-    checked.program = Program::check({request.code.begin(), request.code.end()},
-                                     {request.constants.begin(), request.constants.end()});
+    program = Program::check({request.code.begin(), request.code.end()},
+                             {request.constants.begin(), request.constants.end()});
     if (programs_.size() >= PROGRAMS) programs_.clear();
-    programs_.emplace(request.plan, checked.program);
+    programs_.emplace(request.plan, program);
   }
-
   const RegionSizes sizes = regions_.after(request.bytes);
-  checked.ints.assign(request.frames.begin(), request.frames.end());  // copied first: the original may be shared memory
-  const auto total = static_cast<int64_t>(checked.ints.size());
-  if (request.count < 0 || request.count > total)
-    fail("ERR_INTERNAL", "frames: %lld are too many", static_cast<long long>(request.count));
-  checked.frames.reserve(static_cast<size_t>(request.count));
-  int64_t at = 0;
-  for (int64_t i = 0; i < request.count; i++) {
-    checked.frames.push_back(Frame::check(checked.ints.data() + at, total - at));
-    check_extents(*checked.program, checked.frames.back(), sizes);
-    at += checked.ints[static_cast<size_t>(at)];
-  }
+  frames.check(*program, request.frames, request.count, sizes);
   for (const Write &write : request.writes) check_place(write, sizes, "write");
   for (const Place &read : request.reads) check_place(read, sizes, "read");
-  return checked;
+  return program;
 }
 
 void Engine::make_room(const Request &request) {
@@ -77,14 +59,11 @@ void Engine::make_room(const Request &request) {
 
 std::unique_ptr<Job> Engine::begin(const Request &request) {
   must_be_free();
-  Checked checked = check(request);
   auto job = std::make_unique<Job>();
   job->engine = shared_from_this();
-  job->program = std::move(checked.program);
-  job->ints = std::move(checked.ints);
-  job->frames = std::move(checked.frames);
+  job->program = check(request, frames_);
   job->reads = request.reads;
-  job->results.assign(job->frames.size() * RESULT_FIELDS, 0);
+  job->results.assign(frames_.list().size() * RESULT_FIELDS, 0);
   make_room(request);
   for (const Write &write : request.writes)
     if (write.bytes > 0) std::memcpy(resolve(write.at), write.data, static_cast<size_t>(write.bytes));
@@ -95,9 +74,11 @@ std::unique_ptr<Job> Engine::begin(const Request &request) {
 
 std::unique_ptr<Step> Engine::prepare(const Request &request) {
   must_be_free();
-  Checked checked = check(request);
-  auto step = std::make_unique<Step>(Step{shared_from_this(), std::move(checked.program), std::move(checked.ints),
-                                          std::move(checked.frames.at(0)), request.writes.at(0), request.reads.at(0)});
+  auto step = std::make_unique<Step>();
+  step->engine = shared_from_this();
+  step->program = check(request, step->frames);
+  step->input = request.writes.at(0);
+  step->output = request.reads.at(0);
   make_room(request);
   return step;
 }
@@ -122,6 +103,7 @@ void Engine::dispose() {
   regions_.clear();
   workspaces_.clear();
   programs_.clear();
+  frames_ = {};
 }
 
 int64_t Engine::bytes() const { return regions_.total(); }
@@ -145,10 +127,10 @@ void Job::run() noexcept {
   try {
     const Setting setting = engine->setting(*program, &engine->stop_);
     double work = 0;
-    for (const Frame &frame : frames) work += work_of(*program, frame);
+    for (const Frame &frame : engine->frames_.list()) work += work_of(*program, frame);
     Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1);
     double *result = results.data();
-    for (const Frame &frame : frames) {
+    for (const Frame &frame : engine->frames_.list()) {
       run_frame(setting, frame, team, result);
       if (result[RESULT_STATUS] != STATUS_DONE) break;
       result += RESULT_FIELDS;
@@ -167,7 +149,7 @@ void Step::run(const void *input_data, void *output_data) const {
   Team alone(1);
   double result[RESULT_FIELDS] = {};
   std::memcpy(engine->resolve(input.at), input_data, static_cast<size_t>(input.bytes));
-  run_frame(engine->setting(*program, &NEVER), frame, alone, result);
+  run_frame(engine->setting(*program, &NEVER), frames.list().front(), alone, result);
   engine->copy_out(output, output_data);
 }
 

@@ -43,8 +43,6 @@ class Engine;
 struct Job {
   std::shared_ptr<Engine> engine;
   std::shared_ptr<const Program> program;
-  std::vector<int32_t> ints;  // what the frames point into
-  std::vector<Frame> frames;
   std::vector<Place> reads;
   std::vector<double> results;  // RESULT_FIELDS for each frame
   double seconds = 0;
@@ -57,8 +55,7 @@ struct Job {
 struct Step {
   std::shared_ptr<Engine> engine;
   std::shared_ptr<const Program> program;
-  std::vector<int32_t> ints;
-  Frame frame;
+  Frames frames;  // one
   Place input, output;
 
   // Allocates nothing.
@@ -88,8 +85,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
  private:
   friend struct Job;
   friend struct Step;
-  struct Checked;
-  Checked check(const Request &request);
+  std::shared_ptr<const Program> check(const Request &request, Frames &frames);
   void make_room(const Request &request);
   void *resolve(int32_t at) const;
   Setting setting(const Program &program, const int32_t *stop) const;
@@ -100,6 +96,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::vector<Block> workspaces_;
   std::vector<float *> workspace_;
   std::unordered_map<int32_t, std::shared_ptr<const Program>> programs_;
+  Frames frames_;  // of the job in flight
   bool busy_ = false, disposed_ = false;
   int32_t stop_ = 0;
 };

@@ -141,7 +141,7 @@ void run_frame(const Setting &setting, const Frame &frame, Team &team, double *r
   context.first = context.before = context.after = 0;
   context.scalars = frame.scalars;
   context.active = frame.active;
-  context.start = frame.start.data();
+  context.start = frame.start;
   context.base = frame.base;
   context.tbase = frame.tbase;
   context.last = frame.last;

@@ -2,6 +2,9 @@
 // src/plan/operations.ts covers.
 #include "program.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "fault.h"
 
 namespace bptt {
@@ -390,7 +393,39 @@ std::shared_ptr<const Program> Program::check(std::vector<int32_t> code, std::ve
 
 int32_t segment_count(int32_t T, int32_t steps) { return T > steps ? (T - 1) / steps + 1 : 1; }
 
-Frame Frame::check(const int32_t *ints, int64_t available) {
+namespace {
+
+// start [T + 1] and length [B] of a frame, written to `shape`; or those of the frame before it, where they are the
+// same.
+void find_shape(Frame &f, int32_t *shape, const Frame *before) {
+  if (before && before->T == f.T && before->B == f.B && before->R == f.R &&
+      std::memcmp(before->active, f.active, static_cast<size_t>(f.T) * sizeof(int32_t)) == 0) {
+    f.start = before->start;
+    f.length = before->length;
+    return;
+  }
+  int32_t *const start = shape, *const length = shape + f.T + 1;
+  f.start = start;
+  f.length = length;
+  int64_t rows = 0;
+  int32_t alive = f.B;
+  for (int32_t i = 0; i < f.T; i++) {
+    if (f.active[i] < 1 || f.active[i] > alive)
+      fail("ERR_INTERNAL", "frame: active[%d] is %d after %d", i, f.active[i], alive);
+    for (int32_t q = f.active[i]; q < alive; q++) length[q] = i;
+    alive = f.active[i];
+    start[i] = static_cast<int32_t>(rows);
+    rows += alive;
+    if (rows > f.R) break;
+  }
+  if (rows != f.R)
+    fail("ERR_INTERNAL", "frame: the steps have %lld rows or more, R is %d", static_cast<long long>(rows), f.R);
+  for (int32_t q = 0; q < alive; q++) length[q] = f.T;
+  start[f.T] = f.R;
+}
+
+// The frame at the head of `ints`, of which there are `available`. It points into `ints` and `shape`.
+Frame check_frame(const int32_t *ints, int64_t available, int32_t *shape, const Frame *before) {
   if (available < FRAME_HEADER) fail("ERR_INTERNAL", "frame: the header is cut off");
   Frame f;
   f.B = ints[FRAME_B];
@@ -410,24 +445,7 @@ Frame Frame::check(const int32_t *ints, int64_t available) {
     *field = next;
     next += f.B;
   }
-
-  int64_t start = 0;
-  f.start = std::vector<int32_t>(static_cast<size_t>(f.T) + 1);
-  f.length = std::vector<int32_t>(static_cast<size_t>(f.B));
-  int32_t alive = f.B;
-  for (int32_t i = 0; i < f.T; i++) {
-    if (f.active[i] < 1 || f.active[i] > alive)
-      fail("ERR_INTERNAL", "frame: active[%d] is %d after %d", i, f.active[i], alive);
-    for (int32_t q = f.active[i]; q < alive; q++) f.length[q] = i;
-    alive = f.active[i];
-    f.start[i] = static_cast<int32_t>(start);
-    start += alive;
-    if (start > f.R) break;
-  }
-  if (start != f.R)
-    fail("ERR_INTERNAL", "frame: the steps have %lld rows or more, R is %d", static_cast<long long>(start), f.R);
-  for (int32_t q = 0; q < alive; q++) f.length[q] = f.T;
-  f.start[f.T] = f.R;
+  find_shape(f, shape, before);
 
   f.rows.fill(0);
   f.rows[ONCE] = 1;
@@ -449,12 +467,13 @@ Frame Frame::check(const int32_t *ints, int64_t available) {
   return f;
 }
 
+// Throws where an operand of the program reaches past its region in this frame.
 void check_extents(const Program &program, const Frame &frame, const RegionSizes &sizes) {
   const int32_t segments = program.steps > 0 ? segment_count(frame.T, program.steps) : 1;
   int64_t most = 0;
   for (int64_t m = 0; m < segments; m++) {
     const int64_t a = m * program.steps, b = a + program.steps < frame.T ? a + program.steps : frame.T;
-    const int64_t inside = frame.start[static_cast<size_t>(b)] - frame.start[static_cast<size_t>(a)];
+    const int64_t inside = frame.start[b] - frame.start[a];
     if (inside > most) most = inside;
   }
   for (const Extent &e : program.extents) {
@@ -466,8 +485,39 @@ void check_extents(const Program &program, const Frame &frame, const RegionSizes
       fail(
           "ERR_INTERNAL",
           "plan: instruction %d, argument %d: %lld rows of %lld bytes at %lld end past region %d, which has %lld bytes",
-          e.instruction, e.argument, static_cast<long long>(rows), static_cast<long long>(e.row),
+          e.instruction, e.argument, static_cast<long long>(frame.rows[e.rows]), static_cast<long long>(e.row),
           static_cast<long long>(e.offset), e.region, static_cast<long long>(sizes[e.region]));
+  }
+}
+
+// For each measure, the rows with which every operand stays inside its region; none where that is not all to be said.
+std::array<int64_t, MEASURES> safe_rows(const Program &program, const RegionSizes &sizes) {
+  std::array<int64_t, MEASURES> rows;
+  rows.fill(program.steps > 0 ? -1 : INT64_MAX);
+  for (const Extent &e : program.extents) {
+    const int64_t left = sizes[e.region] - e.offset;
+    rows[e.rows] = std::min(rows[e.rows], left < 0 ? 0 : left / e.row);
+  }
+  return rows;
+}
+
+}  // namespace
+
+void Frames::check(const Program &program, std::span<const int32_t> ints, int64_t count, const RegionSizes &sizes) {
+  list_.clear();
+  ints_.assign(ints.begin(), ints.end());  // copied first: the original may be shared memory
+  const auto total = static_cast<int64_t>(ints_.size());
+  if (count < 0 || count > total) fail("ERR_INTERNAL", "frames: %lld are too many", static_cast<long long>(count));
+  // The shape of a frame takes less room than the frame.
+  if (shapes_.size() < ints_.size()) shapes_.resize(ints_.size());
+  list_.reserve(static_cast<size_t>(count));
+  const std::array<int64_t, MEASURES> safe = safe_rows(program, sizes);
+  for (int64_t at = 0; static_cast<int64_t>(list_.size()) < count; at += ints_[static_cast<size_t>(at)]) {
+    const Frame *const before = list_.empty() ? nullptr : &list_.back();
+    const Frame &frame = list_.emplace_back(check_frame(ints_.data() + at, total - at, shapes_.data() + at, before));
+    bool sure = true;
+    for (size_t m = 0; m < MEASURES; m++) sure = sure && frame.rows[m] <= safe[m];
+    if (!sure) check_extents(program, frame, sizes);
   }
 }
 

@@ -30,6 +30,8 @@ export interface Turn {
   /** Bytes of DATA and CARRY that it uses. */
   readonly dataBytes: number
   readonly carryBytes?: number
+  /** Called when the engine has copied all of this, before it has run it. */
+  readonly taken?: () => void
 }
 
 /** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
@@ -184,7 +186,9 @@ export class Core {
       reads: turn.reads ?? [],
     }
     if (effect === 'updates') this.packed = 'none'
-    const result = await engine.submit(job).catch((error) => {
+    const running = engine.submit(job)
+    turn.taken?.()
+    const result = await running.catch((error) => {
       if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
       throw error
     })

@@ -17,7 +17,7 @@ export interface Window {
 }
 
 export interface FrameOptions {
-  readonly window?: Window
+  readonly window?: Window | undefined
   /** Sequence ids[j] starts from the carried state in slot j (a later window always does, with `carry`). */
   readonly carryIn?: boolean
   /** The state after the last row (or before the next window) goes to slot j. */
@@ -39,6 +39,45 @@ export interface Frame {
   readonly counted: number
 }
 
+/**
+ * Frames laid end to end, as a job takes them. Emptied and filled again by training, which makes tens of thousands a second of a small net:
+ * a frame is no object here.
+ */
+export class FrameList {
+  private array = new Int32Array(0)
+  /** The same memory, for scalars. */
+  floats = new Float32Array(0)
+  count = 0
+  /** Ints in use. */
+  size = 0
+  /** Of each frame: R, Σw of what counts, and how many scalars those are. */
+  readonly rows: number[] = []
+  readonly weight: number[] = []
+  readonly counted: number[] = []
+
+  get ints(): Int32Array {
+    return this.array.subarray(0, this.size)
+  }
+
+  clear(): void {
+    this.count = 0
+    this.size = 0
+  }
+
+  /** Room for one more frame: all its memory, in which it begins at the `size` before. What is there is nobody's. */
+  extend(ints: number): Int32Array {
+    const size = this.size + ints
+    if (size > this.array.length) {
+      const larger = new Int32Array(Math.max(size, 2 * this.array.length))
+      larger.set(this.ints)
+      this.array = larger
+      this.floats = new Float32Array(larger.buffer)
+    }
+    this.size = size
+    return this.array
+  }
+}
+
 /** The windows that cover `length` rows: one every `stride` rows, each reaching back over `window`. */
 export function windows(length: number, { window, stride }: { window: number; stride: number }): Window[] {
   const list: Window[] = []
@@ -49,13 +88,17 @@ export function windows(length: number, { window, stride }: { window: number; st
   return list
 }
 
+const WHOLE: FrameOptions = {}
+
 export class Batcher {
   /** Σw, and number of w ≠ 0, in the target rows before each. */
   private readonly weightBefore: Float64Array | undefined
   private readonly countBefore: Float64Array | undefined
   private readonly factor: number
-  /** Packed row at which each step starts; used again by every frame, of which small nets take thousands a second. */
-  private starts = new Int32Array(0)
+  /** The frame in hand, in its order: place in `ids` and rows of each sequence. Used again by every frame, as are the keys to sort by. */
+  private order = new Int32Array(0)
+  private lengths = new Int32Array(0)
+  private keys = new Float64Array(0)
 
   /**
    * @param begin first row of each sequence, and `end` (default: where the next one begins) the one behind its last
@@ -93,82 +136,121 @@ export class Batcher {
   }
 
   /** The frame of these sequences; undefined where a window leaves none of them. */
-  frame(ids: Int32Array, options: FrameOptions = {}): Frame | undefined {
+  frame(ids: Int32Array, options?: FrameOptions): Frame | undefined {
+    const list = new FrameList()
+    if (!this.append(list, ids, options)) return undefined
+    const { ints } = list
+    const B = ints[FrameField.B]!
+    const order = this.order.slice(0, B)
+    return { ints, B, T: ints[FrameField.T]!, R: list.rows[0]!, order, weight: list.weight[0]!, counted: list.counted[0]! }
+  }
+
+  /**
+   * Appends the frame of the sequences ids[low … high) to a list, its scalars but SCALE left to others.
+   * @returns false, with nothing appended, where a window leaves none of them
+   */
+  append(list: FrameList, ids: Int32Array, options: FrameOptions = WHOLE, low = 0, high = ids.length): boolean {
     const { window, carryIn = false, carryOut = false, reduction = 'mean' } = options
     const from = window ? window.from : 0
-    const keys: number[] = []
-    let longest = 0
-    let R = 0
-    let sorted = true
-    for (let j = 0, previous = Infinity; j < ids.length; j++) {
-      const rows = this.length(ids[j]!)
-      if (window && rows <= window.counted) continue
-      const length = (window ? Math.min(rows, window.to) : rows) - from
-      if (length > previous) sorted = false
-      previous = length
-      if (length > longest) longest = length
-      R += length
-      keys.push(length * ids.length + (ids.length - 1 - j))
-    }
-    const B = keys.length
-    if (B === 0) return undefined
-    const order = new Int32Array(B)
-    if (!sorted) keys.sort((a, b) => b - a)
-    for (let q = 0; q < B; q++) order[q] = ids.length - 1 - (keys[q]! % ids.length)
+    const B = this.sort(ids, window, low, high)
+    if (B === 0) return false
+    const { order, lengths, perRow } = this
 
-    const T = longest
-    const ints = new Int32Array(frameInts(B, T))
-    ints[FrameField.SIZE] = ints.length
-    ints[FrameField.B] = B
-    ints[FrameField.T] = T
-    ints[FrameField.R] = R
-    const active = FRAME_HEADER
+    const T = lengths[0]!
+    const at = list.size
+    const size = frameInts(B, T)
+    const ints = list.extend(size)
+    const active = at + FRAME_HEADER
     const base = active + T
-    const [tbase, last, countFrom, init, saved, slot] = [base + B, base + 2 * B, base + 3 * B, base + 4 * B, base + 5 * B, base + 6 * B]
-    if (this.starts.length <= T) this.starts = new Int32Array(T + 1)
-    const start = this.starts
-    // From the shortest sequence up, each step's number of rows alive.
-    for (let q = B - 1, i = 0; q >= 0; q--) for (const end = Math.floor(keys[q]! / ids.length); i < end; i++) ints[active + i] = q + 1
-    for (let i = 0; i < T; i++) start[i + 1] = start[i]! + ints[active + i]!
+    const tbase = base + B
+    const last = tbase + B
+    const countFrom = last + B
+    const init = countFrom + B
+    const saved = init + B
+    const slot = saved + B
+    const counts = window ? window.counted - from : 0
 
+    let R = 0
     let weight = 0
     let counted = 0
-    for (let q = 0; q < B; q++) {
+    // From the shortest sequence up: each step's number of rows alive.
+    for (let q = B - 1, i = 0; q >= 0; q--) {
+      const length = lengths[q]!
+      for (; i < length; i++) {
+        ints[active + i] = q + 1
+        R += q + 1
+      }
       const j = order[q]!
-      const id = ids[j]!
-      const length = Math.floor(keys[q]! / ids.length)
-      const row = (i: number) => (i < 0 ? -1 : start[i]! + q)
-      const goesOn = window !== undefined && this.length(id) > window.to
+      const id = ids[low + j]!
       const first = this.begin[id]! + from
       ints[base + q] = first
-      ints[tbase + q] = this.perRow ? first : id
-      ints[last + q] = row(length - 1)
-      ints[countFrom + q] = window ? window.counted - from : 0
+      ints[tbase + q] = perRow ? first : id
+      ints[last + q] = length ? R - ints[active + length - 1]! + q : -1
+      ints[countFrom + q] = counts
       ints[init + q] = carryIn ? j : -1
-      ints[saved + q] = carryOut ? row((goesOn ? window.next - from : length) - 1) : -1
+      ints[saved + q] = carryOut ? ints[last + q]! : -1
       ints[slot + q] = carryOut ? j : -1
-      const [low, high] = this.perRow ? [first + ints[countFrom + q]!, first + length] : [id, id + 1]
-      if (this.weightBefore) weight += this.weightBefore[high]! - this.weightBefore[low]!
-      if (this.countBefore) counted += this.countBefore[high]! - this.countBefore[low]!
     }
-    const scale = reduction === 'sum' ? this.factor : weight > 0 ? this.factor / weight : 0
-    new Float32Array(ints.buffer)[FrameField.SCALE] = scale
-    return { ints, B, T, R, order, weight, counted }
+    for (let q = 0; q < B; q++) {
+      const id = ids[low + order[q]!]!
+      const lower = perRow ? ints[base + q]! + counts : id
+      const upper = perRow ? ints[base + q]! + lengths[q]! : id + 1
+      if (this.weightBefore) weight += this.weightBefore[upper]! - this.weightBefore[lower]!
+      if (this.countBefore) counted += this.countBefore[upper]! - this.countBefore[lower]!
+    }
+    if (window && carryOut) {
+      // Sequences that go on keep the state before the next window.
+      const steps = window.next - from
+      let start = 0
+      for (let i = 0; i < steps - 1 && i < T; i++) start += ints[active + i]!
+      for (let q = 0; q < B; q++) if (this.length(ids[low + order[q]!]!) > window.to) ints[saved + q] = steps > 0 ? start + q : -1
+    }
+    ints[at + FrameField.SIZE] = size
+    ints[at + FrameField.B] = B
+    ints[at + FrameField.T] = T
+    ints[at + FrameField.R] = R
+    list.floats[at + FrameField.SCALE] = reduction === 'sum' ? this.factor : weight > 0 ? this.factor / weight : 0
+    const n = list.count++
+    list.rows[n] = R
+    list.weight[n] = weight
+    list.counted[n] = counted
+    return true
+  }
+
+  /** Fills order and lengths, longest first and stable; @returns how many sequences there are. */
+  private sort(ids: Int32Array, window: Window | undefined, low: number, high: number): number {
+    const n = high - low
+    if (this.order.length < n) {
+      this.order = new Int32Array(n)
+      this.lengths = new Int32Array(n)
+      this.keys = new Float64Array(n)
+    }
+    const { order, lengths, begin, end } = this
+    let B = 0
+    let sorted = true
+    for (let j = 0; j < n; j++) {
+      const id = ids[low + j]!
+      const rows = end[id]! - begin[id]!
+      if (window && rows <= window.counted) continue
+      const length = window ? Math.min(rows, window.to) - window.from : rows
+      if (B > 0 && length > lengths[B - 1]!) sorted = false
+      order[B] = j
+      lengths[B++] = length
+    }
+    if (sorted) return B
+    const keys = this.keys.subarray(0, B)
+    for (let q = 0; q < B; q++) keys[q] = order[q]! - lengths[q]! * n
+    keys.sort()
+    for (let q = 0; q < B; q++) {
+      const length = -Math.floor(keys[q]! / n)
+      lengths[q] = length
+      order[q] = keys[q]! + length * n
+    }
+    return B
   }
 }
 
 /** Writes the optimiser's scalars into a frame. */
 export function setScalars(frame: Frame, scalars: Float32Array): void {
   new Float32Array(frame.ints.buffer).set(scalars, SCALARS)
-}
-
-/** Frames laid end to end, as a job takes them. */
-export function concatFrames(frames: readonly Frame[]): Int32Array {
-  const all = new Int32Array(frames.reduce((sum, { ints }) => sum + ints.length, 0))
-  let at = 0
-  for (const { ints } of frames) {
-    all.set(ints, at)
-    at += ints.length
-  }
-  return all
 }

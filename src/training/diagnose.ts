@@ -5,14 +5,13 @@ import { forward } from '../inference/forward.js'
 import { gradients } from '../inference/gradients.js'
 import type { Core } from '../model/core.js'
 import type { Examples } from './dataset.js'
-import type { Item } from './items.js'
 
 type Place = { sequence: number; step: number; layer?: number }
 
 export async function nonfinite(
   core: Core,
   examples: Examples,
-  { epoch, batch, ids }: Pick<Item, 'epoch' | 'batch' | 'ids'>,
+  { epoch, batch, ids }: { epoch: number; batch: number; ids: Int32Array },
   what: 'loss' | 'gradient',
 ) {
   const place = await find(core, examples, ids, what)

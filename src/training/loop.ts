@@ -1,21 +1,21 @@
 /*
  * The training loop. Frames are laid into jobs of about 10 ms, so that one thread hop serves many updates of a small net while reads of
- * the same model still get their turn; the next job is prepared while one runs. An epoch's end interrupts that only where something must
- * be decided there (validation, a plateau schedule).
+ * the same model still get their turn. While one job runs, the results of the one before it are booked and the next one is prepared. An
+ * epoch's end interrupts that only where something must be decided there (validation, a plateau schedule).
  */
 import type { JobResult, Write } from '../backends/engine.js'
 import { BpttError } from '../errors.js'
 import { evaluate } from '../inference/evaluate.js'
 import type { Core } from '../model/core.js'
 import { type Compiled, compile } from '../plan/compile.js'
+import { SCALARS } from '../plan/frame.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { platform } from '../platform/platform.js'
-import { concatFrames, setScalars } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
 import { batchersOf, type DataSet, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
-import { type Item, items, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
+import { batchIds, Course, JobFrames, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
 import { OptimizerState } from './optimizer-state.js'
 import { Recorder } from './progress.js'
 import { rateOf } from './schedules.js'
@@ -25,13 +25,15 @@ const JOB_SECONDS = 0.01
 /** At most this long is spent at a time on counting and making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
 const PREPARE_MS = 2
 const MOST_FRAMES = 4096
+/** The clock is looked at once in so many frames: it costs as much as a small one. */
+const FRAMES_A_LOOK = 16
 /** Between two reports of onProgress. */
 const REPORT_MS = 100
 
 interface JobPlan {
-  readonly items: Item[]
-  readonly rates: number[]
+  readonly frames: JobFrames
   readonly compiled: Compiled
+  readonly updates: boolean
   readonly readsWeights: boolean
 }
 
@@ -47,7 +49,7 @@ export class Training {
   private readonly optimizer: OptimizerState
   private readonly rate
   private readonly recorder: Recorder
-  private readonly source: Generator<Item, void, void>
+  private readonly course: Course
   private readonly plans: { update: Compiled; lead: Compiled | undefined }
   private readonly carryBytes: number
   /** Something is decided at each epoch's end. */
@@ -55,7 +57,8 @@ export class Training {
   /** Updates of the whole run; 0 until they are counted. */
   private steps: number
   private prepared = 0
-  private waiting: Item | undefined
+  /** Of the job that runs or is being booked, and of the one that is prepared meanwhile. */
+  private readonly frames = [new JobFrames(), new JobFrames()]
   private writes: Write[]
   /** Where data and moments are, from the first job on (Core.memory). */
   private memory: number | undefined
@@ -89,7 +92,7 @@ export class Training {
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
     this.steps = (updatesOfEachEpoch(data.train, this.batchers, settings) ?? 0) * settings.epochs
     this.recorder = new Recorder(network, settings.epochs, data.trainBaseline)
-    this.source = items(data.train, this.batchers, settings)
+    this.course = new Course(data.train, this.batchers, settings)
     this.pausesAtEpochs = data.validation !== undefined || this.rate.listens
 
     const carries = settings.bptt?.carryState === true
@@ -160,19 +163,34 @@ export class Training {
   private async runJobs(): Promise<void> {
     if (this.steps === 0) await this.countUpdates()
     this.recorder.steps = this.steps
-    let next = this.ending ? undefined : this.prepare()
-    while (next && !this.ending) {
-      const job = next
-      const running = this.submit(job)
-      const ahead = this.pausesAtEpochs && job.items.at(-1)!.endsEpoch ? undefined : this.prepare()
-      await this.finish(job, await running)
-      next = ahead ?? (this.ending ? undefined : this.prepare())
+    let job = this.ending ? undefined : this.prepare()
+    let done: [JobPlan, JobResult] | undefined
+    try {
+      while (job && !this.ending) {
+        const { begun, result } = this.submit(job)
+        await begun
+        if (done) this.book(...done)
+        done = undefined
+        const ahead = this.decidesAfter(job) ? undefined : this.prepare()
+        done = [job, await result]
+        const concludes = this.decidesAfter(job) || !whole(...done)
+        // onProgress sees the weights as they are, and where it throws the run ends with them.
+        if (concludes || job.readsWeights) {
+          const [, { results }] = done
+          this.book(...done)
+          done = undefined
+          if (concludes) await this.conclude(job, results)
+        }
+        job = ahead ?? (this.ending ? undefined : this.prepare())
+      }
+    } finally {
+      if (done) this.book(...done)
     }
   }
 
   /** The next job, or undefined where nothing is left. A schedule that fails ends the run. */
   private prepare(): JobPlan | undefined {
-    if (this.stoppedEarly) return undefined
+    if (this.stoppedEarly || this.course.over) return undefined
     try {
       return this.fill()
     } catch (error) {
@@ -181,66 +199,68 @@ export class Training {
     }
   }
 
-  private fill(): JobPlan | undefined {
-    const job: Item[] = []
-    const rates: number[] = []
-    let rows = 0
-    let updates: boolean | undefined
-    let last = false
+  private fill(): JobPlan {
+    const { course, optimizer } = this
     const begin = performance.now()
-    const full = (item: Item) =>
-      item.updates !== updates ||
-      job.length >= MOST_FRAMES ||
-      this.secondsPerRow === 0 ||
-      (rows + item.frame.R) * this.secondsPerRow > JOB_SECONDS ||
-      performance.now() - begin > PREPARE_MS
+    const frames = this.frames.shift()!
+    this.frames.push(frames)
+    frames.clear()
+    const { updates } = course
+    let rows = 0
     for (;;) {
-      const item = this.waiting ?? this.source.next().value ?? undefined
-      this.waiting = undefined
-      if (!item) {
-        last = true
-        break
-      }
-      if (job.length && full(item)) {
-        this.waiting = item
-        break
-      }
-      updates = item.updates
-      rows += item.frame.R
-      const lr = item.updates ? this.rate.of(this.prepared, this.steps) : 0
-      if (item.updates) {
+      const n = frames.count
+      const at = frames.size
+      course.next(frames)
+      const size = frames.rows[n]!
+      rows += size
+      if (updates) {
+        const lr = this.rate.of(this.prepared, this.steps)
         checkRate(lr, this.prepared)
-        setScalars(item.frame, this.optimizer.scalars(lr, this.prepared))
+        optimizer.putScalars(lr, this.prepared, frames.floats, at + SCALARS)
+        frames.lr[n] = lr
         this.prepared++
       }
-      job.push(item)
-      rates.push(lr)
-      if (item.endsEpoch && this.pausesAtEpochs) break
+      if (course.over || course.updates !== updates || n + 1 >= MOST_FRAMES || this.secondsPerRow === 0) break
+      if ((rows + size) * this.secondsPerRow > JOB_SECONDS) break
+      if (n % FRAMES_A_LOOK === 0 && performance.now() - begin > PREPARE_MS) break
+      if (this.pausesAtEpochs && frames.endsEpoch[n]) break
     }
-    if (job.length === 0) return undefined
     const now = performance.now()
-    const readsWeights = last || (job.at(-1)!.endsEpoch && this.pausesAtEpochs) || now - this.readWeightsAt >= REPORT_MS
+    const pauses = this.pausesAtEpochs && frames.endsEpoch[frames.count - 1] === 1
+    const readsWeights = course.over || pauses || now - this.readWeightsAt >= REPORT_MS
     if (readsWeights) this.readWeightsAt = now
-    return { items: job, rates, compiled: updates ? this.plans.update : this.plans.lead!, readsWeights }
+    return { frames, updates, compiled: updates ? this.plans.update : this.plans.lead!, readsWeights }
   }
 
-  private submit(job: JobPlan): Promise<JobResult> {
-    return this.core.inTurn(() => {
+  /** Whether the job brings an epoch to an end after which something is decided. */
+  private decidesAfter({ frames }: JobPlan): boolean {
+    return this.pausesAtEpochs && frames.endsEpoch[frames.count - 1] === 1
+  }
+
+  /** `begun`: the engine has taken all that it was given, or will not. */
+  private submit(job: JobPlan): { begun: Promise<void>; result: Promise<JobResult> } {
+    let begin!: () => void
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const result = this.core.inTurn(() => {
       this.inFlight = true
       this.memory ??= this.core.memory
-      return this.core.run(this.turn(job), 'updates').finally(() => {
+      return this.core.run({ ...this.turn(job), taken: begin }, 'updates').finally(() => {
         this.inFlight = false
       })
     })
+    result.then(begin, begin)
+    return { begun, result }
   }
 
-  private turn({ items: job, compiled, readsWeights }: JobPlan) {
+  private turn({ frames, compiled, readsWeights }: JobPlan) {
     const writes = this.writes
     this.writes = []
     return {
       compiled,
-      frames: concatFrames(job.map(({ frame }) => frame)),
-      count: job.length,
+      frames: frames.ints,
+      count: frames.count,
       writes,
       memory: this.memory,
       reads: readsWeights ? [this.core.readWeights()] : [],
@@ -249,33 +269,44 @@ export class Training {
     }
   }
 
-  /** Books a job's results; reports, validates and decides where an epoch ended. */
-  private async finish({ items: job, rates, readsWeights }: JobPlan, { results, reads, seconds }: JobResult): Promise<void> {
+  /** Books a job's results and reports; but where something is decided at an epoch's end, that is conclude()'s. */
+  private book(job: JobPlan, { results, reads, seconds }: JobResult): void {
+    const { frames, updates, readsWeights } = job
+    const decides = this.decidesAfter(job)
     let rows = 0
-    for (const [i, item] of job.entries()) {
-      const status = results[i * RESULT_FIELDS + Result.STATUS]
-      if (status === Status.DONE) {
-        rows += item.frame.R
-        this.recorder.add(item, results, i, rates[i]!)
-        if (item.updates) this.inStep = false
-        if (item.endsEpoch && !(this.pausesAtEpochs && i === job.length - 1)) this.endEpoch(item.epoch)
-      } else if (status === Status.NONFINITE_LOSS || status === Status.NONFINITE_GRADIENT) {
-        this.ending ??= {
-          kind: 'error',
-          error: await nonfinite(this.core, this.data, item, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient'),
-        }
-        return
-      } else break
+    let n = 0
+    for (; n < frames.count && results[n * RESULT_FIELDS + Result.STATUS] === Status.DONE; n++) {
+      rows += frames.rows[n]!
+      this.recorder.add(frames, n, updates, results)
+      if (frames.endsEpoch[n] && !(decides && n === frames.count - 1)) this.endEpoch(frames.epoch[n]!)
     }
+    if (updates && n > 0) this.inStep = false
     if (rows > 0) this.secondsPerRow = seconds / rows || 1e-9
     if (readsWeights) {
       this.core.weightsRead(reads[0] as Float32Array)
       this.inStep = true
     }
-    const last = job.at(-1)!
-    if (last.endsEpoch && this.pausesAtEpochs && !this.ending) await this.decide(last.epoch)
-    if (readsWeights)
-      this.tell(this.recorder.history.at(-1)?.epoch === last.epoch ? this.recorder.history.at(-1)! : this.recorder.now(last.epoch))
+    if (readsWeights && !decides && n === frames.count) this.tell(frames.epoch[n - 1]!)
+  }
+
+  /** What takes time after a job: finding out why one broke off, or deciding at an epoch's end. */
+  private async conclude({ frames, readsWeights }: JobPlan, results: Float64Array): Promise<void> {
+    const last = frames.count - 1
+    let n = 0
+    while (n < last && results[n * RESULT_FIELDS + Result.STATUS] === Status.DONE) n++
+    const status = results[n * RESULT_FIELDS + Result.STATUS]
+    const epoch = frames.epoch[n]!
+    if (status === Status.NONFINITE_LOSS || status === Status.NONFINITE_GRADIENT) {
+      const batch = frames.batch[n]!
+      const item = { epoch, batch, ids: batchIds(this.data.train, this.settings, epoch, batch) }
+      this.ending ??= {
+        kind: 'error',
+        error: await nonfinite(this.core, this.data, item, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient'),
+      }
+      return
+    }
+    if (status === Status.DONE && !this.ending) await this.decide(epoch)
+    if (readsWeights) this.tell(epoch)
   }
 
   private endEpoch(epoch: number, validation?: Progress['validation'], took = 0): Progress {
@@ -301,12 +332,14 @@ export class Training {
   }
 
   /** onProgress, at most ten times a second, and at the end. */
-  private tell(progress: Progress): void {
+  private tell(epoch: number): void {
     const { onProgress } = this.settings
     const now = performance.now()
     const final = this.recorder.step === this.steps || this.stoppedEarly
     if (!onProgress || (!final && now - this.reportedAt < REPORT_MS)) return
     this.reportedAt = now
+    const ended = this.recorder.history.at(-1)
+    const progress = ended?.epoch === epoch ? ended : this.recorder.now(epoch)
     const fail = (error: unknown) => this.end({ kind: 'error', error })
     try {
       const returned: unknown = onProgress(progress)
@@ -337,6 +370,9 @@ export class Training {
     if (kept) this.core.setWeights(kept)
   }
 }
+
+/** Whether the job was run to its end. */
+const whole = ({ frames }: JobPlan, { results }: JobResult) => results[(frames.count - 1) * RESULT_FIELDS + Result.STATUS] === Status.DONE
 
 function checkRate(lr: number, step: number): void {
   if (typeof lr === 'number' && lr >= 0 && lr < Infinity) return

@@ -23,7 +23,6 @@ export class OptimizerState {
   updates = 0
   readonly update: Update
   private readonly taken: number[] = []
-  private readonly list = new Float32Array(SCALAR_COUNT)
   /** What must be written before the first update. */
   starts: readonly Write[]
 
@@ -57,8 +56,15 @@ export class OptimizerState {
   /** Gives the moments' memory back; they are gone. */
   readonly release: () => void
 
-  /** Scalars of the update that comes `ahead` updates after the next one: always the same array. */
-  scalars(lr: number, ahead = 0): Float32Array {
-    return updateScalars(this.settings, lr, this.updates + ahead + 1, this.list)
+  /** Scalars of the next update. */
+  scalars(lr: number): Float32Array {
+    const list = new Float32Array(SCALAR_COUNT)
+    this.putScalars(lr, 0, list, 0)
+    return list
+  }
+
+  /** Those of the update that comes `ahead` updates after the next one, written to out[at …). */
+  putScalars(lr: number, ahead: number, out: Float32Array, at: number): void {
+    updateScalars(this.settings, lr, this.updates + ahead + 1, out, at)
   }
 }

@@ -3,7 +3,7 @@ import { type Baseline, metricsOf, Tally } from '../inference/metrics.js'
 import type { Network } from '../network/network.js'
 import { RESULT_FIELDS, Result } from '../plan/operations.js'
 import type { Progress, Scores } from '../types.js'
-import type { Item } from './items.js'
+import type { JobFrames } from './items.js'
 
 export class Recorder {
   readonly history: Progress[] = []
@@ -26,15 +26,15 @@ export class Recorder {
     private readonly baseline: Baseline,
   ) {}
 
-  /** A frame that was run whole. */
-  add(item: Item, results: Float64Array, at: number, lr: number): void {
-    this.sequences += item.sequences
-    if (!item.updates) return
-    const field = (name: keyof typeof Result) => results[at * RESULT_FIELDS + Result[name]]!
-    this.tally.add(field('LOSS'), item.frame.weight, field('SCORE'), item.frame.counted)
-    if (field('CLIP') < 1) this.clipped++
-    this.gradientNorm = field('NORM')
-    this.lr = lr
+  /** Frame n of a job, which was run whole. */
+  add(frames: JobFrames, n: number, updates: boolean, results: Float64Array): void {
+    this.sequences += frames.sequences[n]!
+    if (!updates) return
+    const at = n * RESULT_FIELDS
+    this.tally.add(results[at + Result.LOSS]!, frames.weight[n]!, results[at + Result.SCORE]!, frames.counted[n]!)
+    if (results[at + Result.CLIP]! < 1) this.clipped++
+    this.gradientNorm = results[at + Result.NORM]!
+    this.lr = frames.lr[n]!
     this.updates++
     this.step++
   }

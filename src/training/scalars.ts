@@ -11,45 +11,43 @@ export function power(x: number, n: number): number {
   return result
 }
 
-/** @param t number of the update, from 1 */
-export function updateScalars(
-  { optimizer, clipValue }: UpdateSettings,
-  lr: number,
-  t: number,
-  out = new Float32Array(SCALAR_COUNT),
-): Float32Array {
-  out[Scalar.LR] = lr
-  out[Scalar.WD] = optimizer.weightDecay
-  out[Scalar.CLIP] = clipValue ?? 0
+/**
+ * Writes out[at … at + SCALAR_COUNT).
+ * @param t number of the update, from 1
+ */
+export function updateScalars({ optimizer, clipValue }: UpdateSettings, lr: number, t: number, out: Float32Array, at: number): void {
+  for (let i = 0; i < SCALAR_COUNT; i++) out[at + i] = 0
+  out[at + Scalar.LR] = lr
+  out[at + Scalar.WD] = optimizer.weightDecay
+  out[at + Scalar.CLIP] = clipValue ?? 0
   switch (optimizer.kind) {
     case 'sgd':
-      out[Scalar.A] = optimizer.momentum
-      out[Scalar.B] = t === 1 ? 1 : 1 - optimizer.dampening
+      out[at + Scalar.A] = optimizer.momentum
+      out[at + Scalar.B] = t === 1 ? 1 : 1 - optimizer.dampening
       break
     case 'rmsprop':
-      out[Scalar.EPS] = optimizer.eps
-      out[Scalar.A] = optimizer.alpha
-      out[Scalar.B] = 1 - optimizer.alpha
-      out[Scalar.C] = optimizer.momentum
+      out[at + Scalar.EPS] = optimizer.eps
+      out[at + Scalar.A] = optimizer.alpha
+      out[at + Scalar.B] = 1 - optimizer.alpha
+      out[at + Scalar.C] = optimizer.momentum
       break
     case 'adagrad':
-      out[Scalar.LR] = lr / (1 + (t - 1) * optimizer.lrDecay)
-      out[Scalar.EPS] = optimizer.eps
+      out[at + Scalar.LR] = lr / (1 + (t - 1) * optimizer.lrDecay)
+      out[at + Scalar.EPS] = optimizer.eps
       break
     case 'adam':
     case 'adamw': {
       const [beta1, beta2] = optimizer.betas
-      out[Scalar.LR] = lr / (1 - power(beta1, t))
-      if (optimizer.kind === 'adamw') out[Scalar.WD] = 1 - lr * optimizer.weightDecay
-      out[Scalar.EPS] = optimizer.eps
-      out[Scalar.A] = beta1
-      out[Scalar.B] = 1 - beta1
-      out[Scalar.C] = beta2
-      out[Scalar.D] = 1 - beta2
-      out[Scalar.RHO] = 1 / Math.sqrt(1 - power(beta2, t))
+      out[at + Scalar.LR] = lr / (1 - power(beta1, t))
+      if (optimizer.kind === 'adamw') out[at + Scalar.WD] = 1 - lr * optimizer.weightDecay
+      out[at + Scalar.EPS] = optimizer.eps
+      out[at + Scalar.A] = beta1
+      out[at + Scalar.B] = 1 - beta1
+      out[at + Scalar.C] = beta2
+      out[at + Scalar.D] = 1 - beta2
+      out[at + Scalar.RHO] = 1 / Math.sqrt(1 - power(beta2, t))
     }
   }
-  return out
 }
 
 /** UpdateFlag bits. */
