@@ -3,10 +3,12 @@
 // instruction set at a time; -ffp-contract=fast makes each a fused multiply-add, =off a multiplication and an addition.
 // The time is the processor's, not the wall's: a neighbour that takes turns on it must not lower what everything else
 // is held against.
-//   peak SECONDS THREADS → GFLOP/s
+// With BYTES instead the most bytes a second that it reads from a block of so many for each thread, over and over.
+//   peak SECONDS THREADS → GFLOP/s          peak SECONDS THREADS BYTES → GB/s
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <thread>
 #include <vector>
@@ -39,17 +41,43 @@ static void chains(double until, long *count) {
   for (int i = 0; i < CHAINS; i++) asm volatile("" ::"m"(sum[i]));
 }
 
-int main(int, char **argv) {
+// Eight vectors at a time, each into a sum of its own: loads bound it, not the additions. `count` is of vectors.
+static void reads(double until, long *count, const vf *block, size_t vectors) {
+  vf sum[8] = {};
+  const long times = long((size_t(1) << 22) / (vectors * sizeof(vf))) + 1;  // some 10 µs between two looks at the clock
+  do {
+    for (long n = 0; n < times; n++) {
+      for (size_t i = 0; i < vectors; i += 8) {
+#pragma GCC unroll 8
+        for (size_t j = 0; j < 8; j++) sum[j] += block[i + j];
+      }
+#pragma GCC unroll 8
+      for (size_t j = 0; j < 8; j++) asm volatile("" : "+" REGISTER(sum[j]));  // the sums are never known: read it again
+    }
+    *count += times * long(vectors);
+  } while (now() < until);
+}
+
+int main(int argc, char **argv) {
   const double seconds = std::atof(argv[1]);
-  std::vector<long> counts(static_cast<size_t>(std::atoi(argv[2])) * 16);  // a cache line apart
+  const size_t vectors = argc > 3 ? std::strtoul(argv[3], nullptr, 10) / (8 * sizeof(vf)) * 8 : 0;
+  std::vector<long> counts(static_cast<size_t>(std::atoi(argv[2])) * 16);  // two cache lines apart
+  std::vector<vf *> blocks(counts.size());
+  for (size_t i = 0; vectors && i < counts.size(); i += 16) {
+    blocks[i] = static_cast<vf *>(std::aligned_alloc(4096, (vectors * sizeof(vf) + 4095) / 4096 * 4096));
+    std::memset(static_cast<void *>(blocks[i]), 0, vectors * sizeof(vf));
+  }
   std::vector<std::thread> threads;
   const double start = now();
+  const auto work = [&](size_t i) {
+    vectors ? reads(start + seconds, &counts[i], blocks[i], vectors) : chains(start + seconds, &counts[i]);
+  };
   const std::clock_t before = std::clock();
-  for (size_t i = 16; i < counts.size(); i += 16) threads.emplace_back(chains, start + seconds, &counts[i]);
-  chains(start + seconds, &counts[0]);
+  for (size_t i = 16; i < counts.size(); i += 16) threads.emplace_back(work, i);
+  work(0);
   for (auto &thread : threads) thread.join();
   const double each = double(std::clock() - before) / CLOCKS_PER_SEC / std::atoi(argv[2]);
   double steps = 0;
   for (long count : counts) steps += double(count);
-  std::printf("%.2f\n", 2 * steps * CHAINS * LANES / each / 1e9);
+  std::printf("%.2f\n", steps * (vectors ? double(sizeof(vf)) : 2.0 * CHAINS * LANES) / each / 1e9);
 }

@@ -34,10 +34,18 @@ function randoms(seed) {
 /** Time steps for a check against the reference, of a step that is `flop` in all; at least two, so that W is used. */
 export const stepsToCheck = ({ T }, flop) => Math.max(2, Math.min(T, Math.floor((T * ORACLE_FLOP) / flop)))
 
-/** B·batches sequences for the public API: x as one Float32Array, y as class numbers. */
-export function examples({ B, r, t, readout }, T, batches = 1) {
+/**
+ * B·batches sequences for the public API: x as one Float32Array, y as class numbers. With tokens x is an Int32Array of them and y the token that
+ * comes next; 0 begins and ends every sequence and is nowhere else.
+ */
+export function examples({ B, r, t, readout, tokens }, T, batches = 1) {
   const random = randoms(7)
   const n = B * batches
+  if (tokens) {
+    const x = Int32Array.from({ length: n * T }, (_, i) => (i % T === 0 ? 0 : 1 + Math.floor(random() * (r - 1))))
+    const y = x.map((_, i) => (i % T === T - 1 ? 0 : x[i + 1]))
+    return { x: { data: x, shape: [n, T] }, y: { data: y, shape: [n, T] } }
+  }
   const x = Float32Array.from({ length: n * T * r }, () => 2 * random() - 1)
   const y = Int32Array.from({ length: readout === 'all' ? n * T : n }, () => Math.floor(random() * t))
   return { x: { data: x, shape: [n, T, r] }, y: readout === 'all' ? { data: y, shape: [n, T] } : y }
@@ -47,8 +55,8 @@ export class Problem {
   /** @param cell of cells.mjs, here with the number of steps that DATA holds */
   constructor(cell, { output = cell.t } = {}) {
     this.cell = cell
-    const { B, T, r, s, readout } = cell
-    this.config = { input: r, state: s, output, readout, init: 'pytorch' }
+    const { B, T, r, s, readout, f = 'tanh', tokens } = cell
+    this.config = { input: tokens ? { tokens: r } : r, state: s, output, readout, nonlinearity: f, init: 'pytorch' }
     this.network = readConfig(this.config).network
     this.layout = new Layout(this.network)
     this.weights = initialWeights(this.network)

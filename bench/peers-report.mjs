@@ -1,0 +1,106 @@
+/* Runs of `npm run bench:peers` as tables: a row for each contestant, a column for each cell, and below them how the package stands. */
+import { duration, table } from './report.mjs'
+
+const TITLES = { training: 'training, a step', inference: 'inference, a pass' }
+/** The row that stands for the package where it is held against others. */
+const BARE = { training: 'step', inference: 'forward' }
+const CALLED = { training: 'train()', inference: 'predictMany()' }
+
+const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+const ratio = (value) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0))
+const percent = (value) => `${(100 * value).toFixed(0)} %`
+
+/** Rows [label, cell → value or undefined, value → text] as a table, with the geometric mean of each row that has one for `mean`. */
+function grid(title, cells, rows) {
+  const columns = cells.map(({ id }) => [id, Math.max(10, id.length + 2), (row) => show(row, row.of(id))])
+  const show = (row, value) => (value === undefined ? '' : row.text(value))
+  const mean = (row) => {
+    const values = cells.map(({ id }) => row.of(id)).filter((value) => value !== undefined)
+    return row.mean && values.length > 1 ? row.text(geometricMean(values)) : ''
+  }
+  return table([[title, -34, ({ label }) => label], ...columns, ['mean', 9, mean]], rows)
+}
+
+function standings(kind, records, cells) {
+  const of = (contestant, pass) => (cell) =>
+    records.find((record) => record.cell === cell && record.contestant === contestant && (pass === undefined || record.pass === pass))
+  const seconds = (find) => (cell) => find(cell)?.seconds.typical
+  const best = (cell) => {
+    const rivals = records.filter((record) => record.cell === cell && !record.own)
+    return rivals.length ? Math.min(...rivals.map((record) => record.seconds.typical)) : undefined
+  }
+  const over = (a, b) => (cell) => (a(cell) === undefined || b(cell) === undefined ? undefined : a(cell) / b(cell))
+  const rows = []
+  const line = (label, value, text, mean = false) => {
+    if (cells.some(({ id }) => value(id) !== undefined)) rows.push({ label, of: value, text, mean })
+  }
+  for (const pass of [BARE[kind], CALLED[kind]]) line(`native ${pass} / best rival`, over(seconds(of('native', pass)), best), ratio, true)
+  for (const pass of [BARE[kind], CALLED[kind]])
+    line(`tfjs-wasm / wasm ${pass}`, over(seconds(of('tfjs-wasm')), seconds(of('wasm', pass))), ratio, true)
+  for (const name of ['native', 'wasm']) line(`${name} ${BARE[kind]}, of peak`, (cell) => of(name, BARE[kind])(cell)?.peakShare, percent)
+  return rows
+}
+
+/** The table of one kind of pass. */
+function kindTable(kind, all, cells) {
+  const records = all.filter((record) => record.kind === kind)
+  const names = [...new Set(records.map(({ contestant, own, pass }) => (own ? `${contestant} ${pass}` : contestant)))]
+  const rows = names.map((label) => ({
+    label,
+    of: (cell) =>
+      records.find((record) => record.cell === cell && (record.own ? `${record.contestant} ${record.pass}` : record.contestant) === label),
+    text: ({ seconds, single }) => `${duration(seconds.typical).trim()}${single ? '*' : ''}`,
+  }))
+  return grid(TITLES[kind], cells, [...rows, ...standings(kind, records, cells)])
+}
+
+function head({ machine, threads, pinned, peaks, bandwidths, contestants, absent }) {
+  const list = (object, text) =>
+    Object.entries(object)
+      .map(([name, value]) => `${name} ${text(value)}`)
+      .join(', ') || 'not measured'
+  return [
+    `${threads} thread${threads === 1 ? '' : 's'}${pinned ? `, pinned to processor ${pinned.join(', ')}` : ''}: ${machine.cpu}, ${machine.system}, Node ${machine.node}, commit ${machine.commit}, ${machine.date}`,
+    `GFLOP/s of multiply-adds: ${list(peaks, (rate) => rate.toFixed(0))}; GB/s of reading: ${list(bandwidths, ({ rate }) => rate.toFixed(0))}`,
+    `here: ${contestants.map(({ id, name, version, description }) => `${id} (${description ? `${description.isa}, ${description.arithmetic}` : `${name} ${version}`})`).join(', ')}`,
+    ...absent.map(({ id, reason, install }) => `not here: ${id}: ${reason} (${install})`),
+  ]
+}
+
+/** All runs of a number of threads together; where several measured a cell, the last one. */
+function together(runs) {
+  const unique = (list, key) => [...new Map(list.map((entry) => [key(entry), entry])).values()]
+  const records = unique(
+    runs.flatMap((run) => run.records),
+    ({ cell, contestant, pass }) => `${cell} ${contestant} ${pass}`,
+  )
+  const cells = unique(
+    records.map(({ sizes }) => sizes),
+    ({ id }) => id,
+  )
+  const left = unique(
+    runs.flatMap((run) => run.left),
+    ({ cell, contestant }) => `${cell} ${contestant}`,
+  )
+  return [
+    ...new Set(runs.flatMap(head)),
+    ...['training', 'inference'].map((kind) => `\n${kindTable(kind, records, cells)}`),
+    left.length ? `\nLeft out:\n${left.map(({ cell, contestant, reason }) => `  ${cell} ${contestant}: ${reason}`).join('\n')}` : '',
+  ].join('\n')
+}
+
+/** Runs as they are in a file, less what a newer one has measured again: records of the same cell and threads. */
+export function merged(old, fresh) {
+  const again = ({ threads }, { cell }) =>
+    fresh.some((run) => run.threads === threads && run.records.some((record) => record.cell === cell))
+  const without = (run, list) => list.filter((entry) => !again(run, entry))
+  const kept = old.map((run) => ({ ...run, records: without(run, run.records), left: without(run, run.left) }))
+  return [...kept.filter(({ records }) => records.length > 0), ...fresh]
+}
+
+export function peersReport(runs) {
+  const threads = [...new Set(runs.map((run) => run.threads))]
+  const notes =
+    'The median over rounds of the best time of a round; * one step was all there was time for. Best rival: of those that are not ours.\nmean: geometric. Of peak: useful GFLOP/s by those of multiply-adds in registers with the same vectors, in the same run.'
+  return [...threads.map((count) => together(runs.filter((run) => run.threads === count))), notes].join('\n\n')
+}

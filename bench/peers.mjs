@@ -1,0 +1,148 @@
+/*
+ * npm run bench:peers: the package beside other libraries, cell by cell in one run. Each contestant is a process of its own (contestants.mjs) that
+ * starts from the same weights; what it computes is compared (race.mjs), and only then is it timed, in rounds in which all take turns.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { grids } from './cells.mjs'
+import { contestants, processors } from './contestants.mjs'
+import { machineFacts } from './machine.mjs'
+import { merged, peersReport } from './peers-report.mjs'
+import { race } from './race.mjs'
+
+const HELP = `npm run bench:peers -- [options]      (or node bench/peers.mjs [options], built before)
+
+  --install          first installs the JavaScript peers into bench/peers/node_modules (npm ci, without their scripts), then ends
+  --peers IDS        who races: ${contestants('python3')
+    .map(({ id }) => id)
+    .join(',')}; default: all that are here
+  --peer ID=COMMAND  one more: a program that speaks as bench/serve.mjs does; its last argument is the number of threads
+  --python PATH      the interpreter that has the Python peers (default python3)
+  --grid GRIDS       ${Object.keys(grids).join(',')} (default cells,tokens)
+  --cells IDS        only these of the grids
+  --threads LIST     1, pinned to one processor where taskset is, and 2 (default 1,2)
+  --seconds N        for each figure (default 1), in rounds
+  --patience N       seconds that a single answer may take (default 20); who takes longer is left out of larger cells
+  --no-peaks         does not measure what the machine could do, for which a program is compiled
+  --out FILE         adds the result to FILE, in place of what it has of the same cells: a long run in pieces
+  --show FILES       runs nothing: the tables of such files
+  --json             the result as JSON
+
+Nothing else should run beside it.`
+
+const note = (text) => process.stderr.write(`${text}\n`)
+
+class UsageError extends Error {}
+
+function options() {
+  const text = { type: 'string' }
+  const flag = { type: 'boolean', default: false }
+  const config = {
+    help: flag,
+    install: flag,
+    json: flag,
+    peers: text,
+    peer: { ...text, multiple: true, default: [] },
+    python: { ...text, default: 'python3' },
+    grid: { ...text, default: 'cells,tokens' },
+    cells: text,
+    threads: { ...text, default: '1,2' },
+    seconds: { ...text, default: '1' },
+    patience: { ...text, default: '20' },
+    out: text,
+    'no-peaks': flag,
+    show: flag,
+  }
+  let values
+  let positionals
+  try {
+    ;({ values, positionals } = parseArgs({ options: config, allowPositionals: true }))
+  } catch (error) {
+    throw new UsageError(error.message)
+  }
+  if (positionals.length > 0 !== values.show) throw new UsageError(values.show ? '--show: which files?' : `there is no '${positionals[0]}'`)
+  const number = (name) => {
+    const value = Number(values[name])
+    if (!(value > 0 && value < 1e5)) throw new UsageError(`--${name}: '${values[name]}' will not do`)
+    return value
+  }
+  const among = (name, given, all) => {
+    const names = given === undefined ? all : given.split(',')
+    for (const one of names) if (!all.includes(one)) throw new UsageError(`--${name}: there is no '${one}', but ${all.join(', ')}`)
+    return names
+  }
+  const others = values.peer.map((one) => {
+    const at = one.indexOf('=')
+    if (at < 1) throw new UsageError(`--peer: '${one}' is not ID=COMMAND`)
+    return [one.slice(0, at), one.slice(at + 1)]
+  })
+  const everybody = contestants(values.python, others)
+  const who = among(
+    'peers',
+    values.peers,
+    everybody.map(({ id }) => id),
+  )
+  const cells = among('grid', values.grid, Object.keys(grids)).flatMap((name) => grids[name])
+  const which = among(
+    'cells',
+    values.cells,
+    cells.map(({ id }) => id),
+  )
+  return {
+    ...values,
+    files: positionals,
+    contestants: everybody.filter(({ id }) => who.includes(id) || others.some(([other]) => other === id)),
+    cells: cells.filter(({ id }) => which.includes(id)),
+    threads: among('threads', values.threads, ['1', '2']).map(Number),
+    seconds: number('seconds'),
+    patience: number('patience'),
+  }
+}
+
+const read = (file) => JSON.parse(readFileSync(file, 'utf8')).runs
+
+function written(file, fresh) {
+  let old = []
+  try {
+    old = read(file)
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+  }
+  writeFileSync(file, `${JSON.stringify({ runs: merged(old, fresh) }, null, 1)}\n`)
+}
+
+async function main() {
+  const settings = options()
+  if (settings.help) return console.log(HELP)
+  if (settings.install) {
+    const cwd = fileURLToPath(new URL('peers', import.meta.url))
+    const { status } = spawnSync('npm', ['ci', '--ignore-scripts'], { cwd, stdio: 'inherit', shell: process.platform === 'win32' })
+    process.exitCode = status ?? 1
+    return
+  }
+  if (settings.show) return console.log(peersReport(settings.files.flatMap(read)))
+  const machine = machineFacts()
+  if (machine.load[0] > 0.5) note(`Something else is running (load average ${machine.load[0]}): figures will be too low.`)
+  const allowed = processors(machine.processors)
+  const runs = []
+  for (const threads of settings.threads) {
+    if (threads > allowed.length) {
+      note(`not measured with ${threads} threads: there is ${allowed.length} processor`)
+      continue
+    }
+    const pinned = spawnSync('taskset', ['-V']).status === 0 ? allowed.slice(0, threads) : undefined
+    const run = { machine, threads, pinned, ...(await race(settings, threads, pinned, note)) }
+    runs.push(run)
+    if (settings.out) written(settings.out, [run])
+  }
+  const wrong = runs.flatMap(({ left }) => left.filter(({ wrong: one }) => one))
+  if (wrong.length > 0) process.exitCode = 1
+  console.log(settings.json ? JSON.stringify({ runs }, null, 1) : peersReport(runs))
+}
+
+main().catch((error) => {
+  note(error instanceof UsageError ? `${error.message}\n\n${HELP}` : error.stack)
+  process.exitCode = error instanceof UsageError ? 2 : 1
+})
