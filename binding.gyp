@@ -29,7 +29,8 @@
       # Glue: its time goes into checks and waiting, and into the kernels that it calls. All symbols are bound at load (-z now).
       'configurations': {'Release': {'cflags!': ['-O2'], 'cflags': ['-Os', '-fno-plt']}},
       'sources': [
-        'native/addon/addon.cc', 'native/addon/dispatch.cc', 'native/addon/engine.cc', 'native/addon/floor.cc', 'native/addon/interpreter.cc',
+        'native/addon/addon.cc', 'native/addon/dispatch.cc', 'native/addon/engine.cc', 'native/addon/floor.cc',
+        'native/addon/fused.cc', 'native/addon/interpreter.cc',
         'native/addon/pool.cc', 'native/addon/program.cc', 'native/addon/regions.cc', 'native/addon/runner.cc',
       ],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],

@@ -39,11 +39,32 @@ struct Context {
 // team meets after each operation, never inside one. How an operation is shared out never changes a bit of its result.
 using Operation = void (*)(const Context &context, const int32_t *args, int part, int parts);
 
+// One step of one sequence through a network, all addresses known ahead: what a stream does again and again.
+struct LayerStep {
+  const float *U, *W;   // packed; U as rows of columns where tokens come in
+  const float *b, *bh;  // [S] or null, in whole units
+  float *s;             // [stride(S)], the state before and after
+  int64_t K, S, cell;
+};
+struct NetStep {
+  const LayerStep *layers;
+  int64_t depth;
+  bool tokens;
+  const float *V, *c;  // packed; [N] or null
+  int64_t N, head;
+  float *room;        // stride of the largest of S and N
+  bool back = false;  // which way the last step went through the columns
+};
+
+// w [K of the first layer], or one token; o [N].
+using StepFunction = void (*)(NetStep &step, const void *w, float *o);
+
 // Everything one instruction set exports.
 struct Kernels {
   const char *isa;                      // "sse2", "avx2", "avx512", "neon"
   const char *arithmetic;               // "fma" or "mul-add"
   Operation run[plan::OPERATIONS + 1];  // by opcode; null where the interpreter does it
+  StepFunction step;
 };
 
 }  // namespace bptt

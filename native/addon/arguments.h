@@ -38,6 +38,14 @@ inline View view_of(napi_env env, napi_value value, const char *name) {
   return {type, data, static_cast<int64_t>(length)};
 }
 
+inline bool same_buffer(napi_env env, napi_value a, napi_value b) {
+  napi_value of_a = nullptr, of_b = nullptr;
+  bool same = false;
+  return napi_get_typedarray_info(env, a, nullptr, nullptr, nullptr, &of_a, nullptr) == napi_ok &&
+         napi_get_typedarray_info(env, b, nullptr, nullptr, nullptr, &of_b, nullptr) == napi_ok &&
+         napi_strict_equals(env, of_a, of_b, &same) == napi_ok && same;
+}
+
 template <typename T>
 constexpr napi_typedarray_type ARRAY_OF = napi_int32_array;
 template <>

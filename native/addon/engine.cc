@@ -66,7 +66,7 @@ std::unique_ptr<Job> Engine::begin(const Request &request) {
   job->results.assign(frames_.list().size() * RESULT_FIELDS, 0);
   make_room(request);
   for (const Write &write : request.writes)
-    if (write.bytes > 0) std::memcpy(resolve(write.at), write.data, static_cast<size_t>(write.bytes));
+    if (write.bytes > 0) std::memcpy(regions_.at(write.at), write.data, static_cast<size_t>(write.bytes));
   stop_ = 0;
   busy_ = true;
   return job;
@@ -79,6 +79,7 @@ std::unique_ptr<Step> Engine::prepare(const Request &request) {
   step->program = check(request, step->frames);
   step->input = request.writes.at(0);
   step->output = request.reads.at(0);
+  step->fused = Fused::of(*step->program, step->frames.list().front(), step->input, step->output);
   make_room(request);
   return step;
 }
@@ -93,7 +94,7 @@ void Engine::finish(const Job &job) {
 }
 
 void Engine::copy_out(const Place &place, void *to) const {
-  if (place.bytes > 0) std::memcpy(to, resolve(place.at), static_cast<size_t>(place.bytes));
+  if (place.bytes > 0) std::memcpy(to, regions_.at(place.at), static_cast<size_t>(place.bytes));
 }
 
 void Engine::dispose() {
@@ -111,10 +112,6 @@ int64_t Engine::bytes() const { return regions_.total(); }
 void Engine::must_be_free() const {
   if (disposed_) fail("ERR_DISPOSED", "the model was disposed of");
   if (busy_) fail("ERR_BUSY", "a job is in flight on this engine");
-}
-
-void *Engine::resolve(int32_t at) const {
-  return regions_.base(at >> REGION_SHIFT) + int64_t{at & ((1 << REGION_SHIFT) - 1)} * UNIT_FLOATS;
 }
 
 Setting Engine::setting(const Program &program, const int32_t *stop) const {
@@ -146,9 +143,10 @@ void Job::run() noexcept {
 void Step::run(const void *input_data, void *output_data) const {
   engine->must_be_free();
   const FloatMode mode;
+  if (fused) return fused->run(engine->kernels_, engine->regions_, input_data, output_data);
   Team alone(1);
   double result[RESULT_FIELDS] = {};
-  std::memcpy(engine->resolve(input.at), input_data, static_cast<size_t>(input.bytes));
+  std::memcpy(engine->regions_.at(input.at), input_data, static_cast<size_t>(input.bytes));
   run_frame(engine->setting(*program, &NEVER), frames.list().front(), alone, result);
   engine->copy_out(output, output_data);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fault.h"
+#include "fused.h"
 #include "interpreter.h"
 
 namespace bptt {
@@ -17,11 +18,6 @@ namespace bptt {
 // At most this many shares, so that a batch is not cut to crumbs and workspaces stay few.
 constexpr int MAX_THREADS = 64;
 
-// Bytes at an address of the memory map.
-struct Place {
-  int32_t at;
-  int64_t bytes;
-};
 struct Write : Place {
   const void *data;
 };
@@ -57,6 +53,7 @@ struct Step {
   std::shared_ptr<const Program> program;
   Frames frames;  // one
   Place input, output;
+  std::unique_ptr<Fused> fused;  // null: the plan is interpreted
 
   // Allocates nothing.
   void run(const void *input_data, void *output_data) const;
@@ -87,7 +84,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
   friend struct Step;
   std::shared_ptr<const Program> check(const Request &request, Frames &frames);
   void make_room(const Request &request);
-  void *resolve(int32_t at) const;
   Setting setting(const Program &program, const int32_t *stop) const;
 
   const Kernels &kernels_;

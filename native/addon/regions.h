@@ -12,6 +12,12 @@ namespace bptt {
 // Largest region: what the unit offset of an address can reach.
 constexpr int64_t REGION_LIMIT = (int64_t{1} << plan::REGION_SHIFT) * plan::UNIT_BYTES;
 
+// Bytes at an address of the memory map.
+struct Place {
+  int32_t at;
+  int64_t bytes;
+};
+
 class Block {
  public:
   Block() = default;
@@ -44,10 +50,17 @@ class Regions {
 
   float *base(int region) const { return blocks_[region].base(); }
   int64_t bytes(int region) const { return blocks_[region].bytes(); }
+  // Null where the address is NONE. Good for as long as moves() stays what it is.
+  float *at(int32_t address) const {
+    constexpr int32_t offset = (1 << plan::REGION_SHIFT) - 1;
+    return address < 0 ? nullptr : base(address >> plan::REGION_SHIFT) + int64_t{address & offset} * plan::UNIT_FLOATS;
+  }
+  int64_t moves() const { return moves_; }
   int64_t total() const;
 
  private:
   std::array<Block, plan::REGIONS> blocks_;
+  int64_t moves_ = 0;
 };
 
 }  // namespace bptt

@@ -22,6 +22,7 @@ INLINE float fold_sum(const vf (&sum)[NVL]) {
   return (y[0] + y[2]) + (y[1] + y[3]);
 }
 
+// The lanes in pairs: of zeros it may return the other one, which nothing that is made of it shows.
 INLINE float maximum(const float *z, int64_t N) {
   const vf first = splat(z[0]);
   vf most = first;
@@ -29,9 +30,13 @@ INLINE float maximum(const float *z, int64_t N) {
     const vf x = below(j, N) ? load(z + j) : first;
     most = x > most ? x : most;
   }
-  float m = most[0];
-  UNROLL for (int l = 1; l < VW; l++) m = most[l] > m ? most[l] : m;
-  return m;
+  quad x[VW / 4];
+  __builtin_memcpy(x, &most, sizeof x);
+  UNROLL for (int n = VW / 8; n > 0; n /= 2) {
+    UNROLL for (int i = 0; i < n; i++) x[i] = x[i + n] > x[i] ? x[i + n] : x[i];
+  }
+  const float a = x[0][2] > x[0][0] ? x[0][2] : x[0][0], b = x[0][3] > x[0][1] ? x[0][3] : x[0][1];
+  return b > a ? b : a;
 }
 
 // e[j] = exp(z[j] − m) (e may be null, or z) and their sum.
@@ -188,22 +193,23 @@ void sum_loss(const Context &context, const int32_t *args, int part, int) {
   context.result[plan::RESULT_SCORE] = score;
 }
 
+// o [stride(N)] may be z.
+NOINLINE void activate_row(float *o, const float *z, int64_t N, int64_t head) {
+  if (head == plan::HEAD_SOFTMAX) {
+    const vf sum = splat(exponentials(o, z, N, maximum(z, N)));
+    for (int64_t j = 0; j < N; j += VW) store(o + j, load(o + j) / sum);
+  } else {
+    for (int64_t j = 0; j < N; j += VW) store(o + j, head == plan::HEAD_SIGMOID ? sigmoid(load(z + j)) : load(z + j));
+  }
+}
+
 void activate(const Context &context, const int32_t *args, int part, int parts) {
   Arguments take(context, args);
   float *o = take.floats();
   const float *z = take.floats();
   const int64_t N = take.integer(), head = take.integer(), ld = stride(N);
   const Range rows = share(rows_of(context, take.integer()), 1, part, parts);
-  o += rows.lo * ld;
-  z += rows.lo * ld;
-  for (int64_t row = rows.lo; row < rows.hi; row++, o += ld, z += ld) {
-    if (head == plan::HEAD_SOFTMAX) {
-      const vf sum = splat(exponentials(o, z, N, maximum(z, N)));
-      for (int64_t j = 0; j < N; j += VW) store(o + j, load(o + j) / sum);
-    } else {
-      for (int64_t j = 0; j < N; j += VW) store(o + j, head == plan::HEAD_SIGMOID ? sigmoid(load(z + j)) : load(z + j));
-    }
-  }
+  for (int64_t row = rows.lo; row < rows.hi; row++) activate_row(o + row * ld, z + row * ld, N, head);
 }
 
 }  // namespace

@@ -70,8 +70,8 @@ INLINE int64_t block_of_rows(int64_t N, int64_t K) {
   return rows < 8 * MR ? 8 * MR : rows;
 }
 
-INLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, const float *pack, const Start &start,
-                            float *y) {
+NOINLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, const float *pack, const Start &start,
+                              float *y) {
   const int64_t ldx = stride(K), ldy = stride(N), block = block_of_rows(N, K);
   for (int64_t row = rows.lo; row < rows.hi; row += block) {
     Start from = start;

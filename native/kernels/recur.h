@@ -25,15 +25,6 @@ struct Operand {
   }
 };
 
-// f on a tile just stored, while it is in the first cache. Not inlined: its constants would push the tile's sums out of
-// the registers.
-template <int CELL>
-NOINLINE void activate_tile(float *s, int64_t ld, int64_t rows, int64_t vectors) {
-  for (int64_t i = 0; i < rows; i++, s += ld) {
-    for (int64_t v = 0; v < vectors; v++) store(s + v * VW, activation<CELL>(load(s + v * VW)));
-  }
-}
-
 // d holds g: keeps it in `g` where given, and becomes g·f′(s).
 template <int CELL>
 NOINLINE void derive_tile(float *d, const float *s, float *g, int64_t ld, int64_t rows, int64_t vectors) {
@@ -46,20 +37,18 @@ NOINLINE void derive_tile(float *d, const float *s, float *g, int64_t ld, int64_
   }
 }
 
-using Activate = void (*)(float *, int64_t, int64_t, int64_t);
 using Derive = void (*)(float *, const float *, float *, int64_t, int64_t, int64_t);
 // By plan::CELL_….
-constexpr Activate activations[] = {activate_tile<0>, activate_tile<1>, activate_tile<2>, activate_tile<3>};
 constexpr Derive derivatives[] = {derive_tile<0>, derive_tile<1>, derive_tile<2>, derive_tile<3>};
 
-// A sequence alone in its thread, S small: latency is all. A step is one call-free run of as many chains as there are
-// vectors, all of them in registers, with f behind it in the same breath.
+// Backwards through a sequence alone in its thread, S small (forwards see row.h): latency is all. A step is one
+// call-free run of as many chains as there are vectors, all of them in registers, with f′ behind it in the same breath.
 // Of 16 floats in a row, at most; the class of portable numbers trades this for a smaller addon.
 constexpr int64_t ALONE_UNITS = VW >= 8 && BPTT_FUSED ? 4 : 1;
 
 // sum += a [K]·M, M packed.
 template <int NV>
-INLINE void multiply_row(vf (&sum)[NV], int64_t K, const float *a, const float *pack, int64_t panels) {
+INLINE void chain_row(vf (&sum)[NV], int64_t K, const float *a, const float *pack, int64_t panels) {
   const auto add = [&](int64_t k) {
     const vf x = splat(a[k]);
     UNROLL for (int v = 0; v < NV; v++) sum[v] = madd(x, load(pack + v / 2 * panels + k * NR + v % 2 * VW), sum[v]);
@@ -88,28 +77,6 @@ INLINE int64_t length_of(const Context &context, int64_t q) {
   return steps;
 }
 
-template <int UNITS>
-NOINLINE void recur_alone(const Context &context, int64_t q, float *s, const float *before, const float *pack,
-                          int64_t S, int64_t cell) {
-  constexpr int NV = UNITS * plan::UNIT_FLOATS / VW;
-  const int64_t ld = NV * VW, steps = length_of(context, q);
-  for (int64_t i = 0; i < steps && !stopped(context); i++) {
-    float *const now = s + (context.start[i] + q) * ld;
-    vf sum[NV];
-    UNROLL for (int v = 0; v < NV; v++) sum[v] = load(now + v * VW);
-    multiply_row(sum, S, before, pack, NR * S);
-    for_cell<NV>(cell, [&]<int CELL>(int v) { store(now + v * VW, activation<CELL>(sum[v])); });
-    before = now;
-  }
-}
-
-using RecurAlone = void (*)(const Context &, int64_t, float *, const float *, const float *, int64_t, int64_t);
-#if BPTT_LANES >= 8 && BPTT_FUSED
-constexpr RecurAlone recur_alones[] = {recur_alone<1>, recur_alone<2>, recur_alone<3>, recur_alone<4>};
-#else
-constexpr RecurAlone recur_alones[] = {recur_alone<1>};
-#endif
-
 void recur(const Context &context, const int32_t *args, int part, int parts) {
   Arguments take(context, args);
   float *s = take.floats();
@@ -120,12 +87,15 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
   const Activate f = activations[cell];
   const Range q = share_sequences(context, part, parts);
   const float *before = s0 + q.lo * ld;
-  if (q.hi - q.lo == 1 && ld <= ALONE_UNITS * plan::UNIT_FLOATS)
-    return recur_alones[ld / plan::UNIT_FLOATS - 1](context, q.lo, s, before, pack, S, cell);
   for (int64_t i = 0; i < context.T && !stopped(context); i++) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
     float *now = s + (context.start[i] + q.lo) * ld;
+    if (rows == 1) {
+      multiply_row({now, nullptr, nullptr, {{before, pack, S}, {}}, cell, now}, S, i % 2 != 0);
+      before = now;
+      continue;
+    }
     const auto soon = [=](int64_t next) { return Ahead{now + next, now + next, ld}; };
     const Operand a(context, part, before, rows, ld);
     multiply(rows, S, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
@@ -159,7 +129,7 @@ NOINLINE void recur_back_alone(const Context &context, int64_t q, const Back &x)
     if (from) {
       UNROLL for (int v = 0; v < NV; v++) sum[v] = load(from + v * VW);
     }
-    if (after) multiply_row(sum, x.S, after, x.pack, NR * x.S);
+    if (after) chain_row(sum, x.S, after, x.pack, NR * x.S);
     if (x.g) {
       UNROLL for (int v = 0; v < NV; v++) store(x.g + at + v * VW, sum[v]);
     }

@@ -8,6 +8,7 @@
 #include "optimize.h"
 #include "project.h"
 #include "recur.h"
+#include "step.h"
 
 namespace bptt {
 
@@ -18,6 +19,7 @@ extern "C" const Kernels BPTT_TABLE = {
     {nullptr, zero,      copy, fetch,      state_in, state_out,  pack,       project,    gather,
      recur,   last,      loss, sum_loss,   activate, project_dx, recur_back, project_dw, recur_dw,
      bias_dw, gather_dw, norm, step_norms, clip,     nullptr,    update,     nullptr,    nullptr},
+    step,
 };
 
 static_assert(plan::OP_ZERO == 1 && plan::OP_PROJECT == 7 && plan::OP_ACTIVATE == 13 && plan::OP_UPDATE == 24 &&

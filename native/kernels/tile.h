@@ -2,7 +2,7 @@
 // matrix. Every element of a product is one chain over k, ascending, in one lane: tiles, blocks and threads never
 // change a bit.
 #pragma once
-#include "arguments.h"
+#include "row.h"
 
 namespace bptt {
 namespace {
@@ -20,9 +20,6 @@ constexpr int MR = 4;
 // Vectors of the widest tile of that many rows. Few rows leave the multiplier waiting for itself unless tiles are
 // wider.
 constexpr int widest(int64_t rows) { return rows == 1 ? 8 : rows <= (BPTT_LANES == 16 ? 3 : 2) ? 4 : 2; }
-
-// Packed matrices are panels of NR outputs: [panel][k][NR], the last one padded with zeros.
-constexpr int64_t NR = 2 * VW;
 
 // What the tile that comes next begins or ends with, rows `ld` floats apart in one or two places: fetched while this
 // one computes, a row at a time, because nothing in the machine foresees a jump to other rows and a burst of misses
@@ -82,7 +79,7 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
 using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
                       int64_t, const Ahead &, float *);
 
-// All tiles, by rows and vectors; those that pack are one panel wide at most.
+// All tiles, by rows and vectors; those that pack are one panel wide at most. One row alone is row.h's.
 template <Form FORM>
 struct Tiles {
   Tile of[MR + 1][9] = {};
@@ -95,7 +92,7 @@ struct Tiles {
     of[M][NV] = tile<M, NV, FORM>;
     if constexpr (NV > 1)
       fill<M, NV - 1>();
-    else if constexpr (M > 1)
+    else if constexpr (M > (FORM == ROWS ? 2 : 1))
       fill<M - 1, most(M - 1)>();
   }
 };
@@ -148,6 +145,17 @@ template <class Soon, class After>
 INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t lda, const float *pack,
                      const Start &start, float *c, int64_t ldc, Soon soon, After after) {
   if (rows <= 0) return;
+  if (rows == 1) {
+    const bool given = start.rows;
+    multiply_row({given ? start.rows : start.bias,
+                  given ? nullptr : start.bias2,
+                  nullptr,
+                  {{a, pack, K}, {}},
+                  plan::CELL_IDENTITY,
+                  c},
+                 N, false);
+    return after(0, 1, 0, (N + VW - 1) / VW);
+  }
   const int64_t vectors = (N + VW - 1) / VW, largest = largest_tile(rows);
   float line[8 * VW];
   for (int64_t v = 0, width; v < vectors; v += width) {

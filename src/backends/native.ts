@@ -160,10 +160,10 @@ class NativeEngine implements Engine, LocalEngine {
   }
 
   prepare({ bytes, plan, frame, input, output }: StepJob): PreparedStep {
-    const [x, y] = allocate(() => [
-      input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length),
-      new Float32Array(output.length),
-    ])
+    // In one buffer, so that the addon need look at one of them before it uses both.
+    const buffer = allocate(() => new ArrayBuffer(4 * (input.length + output.length)))
+    const x = input.kind === 'int32' ? new Int32Array(buffer, 0, input.length) : new Float32Array(buffer, 0, input.length)
+    const y = new Float32Array(buffer, 4 * input.length)
     const step = calling(() =>
       this.addon.prepare(this.handle, Float64Array.from(bytes), ...planArguments(plan), frame, input.at, x, output.at, y),
     )

@@ -28,6 +28,7 @@ export class Stream {
   private readonly step
   private readonly input: Float32Array | Int32Array
   private readonly output: Float32Array
+  private readonly length: number
   private readonly features: number
   private readonly tokens: boolean
   private readonly O: number
@@ -42,6 +43,7 @@ export class Stream {
     this.place = place
     this.step = step
     this.input = this.step.input
+    this.length = this.input.length
     this.tokens = input.tokens
     this.features = input.tokens ? 1 : input.size
     this.O = output.size
@@ -66,25 +68,30 @@ export class Stream {
 
   /** Copies w in; false where readings are missing. */
   private take(w: number | Num): boolean {
-    const { input, tokens } = this
+    const { input, length, tokens } = this
     if (typeof w === 'number') {
-      if (input.length !== 1) throw wrongLength(input.length, 1)
+      if (length !== 1) throw wrongLength(length, 1)
       input[0] = w
     } else {
       if (typeof w !== 'object' || w === null)
         throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
-      if (w.length !== input.length) throw wrongLength(input.length, w.length)
-      for (let j = 0; j < input.length; j++) {
+      if (w.length !== length) throw wrongLength(length, w.length)
+      // Most often this is all, and one pass.
+      let finite = !tokens
+      for (let j = 0; j < length; j++) {
         const value: unknown = w[j]
         if (typeof value !== 'number')
           throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
         input[j] = value
+        const x = Math.fround(value)
+        if (x - x !== 0) finite = false
       }
+      if (finite) return true
     }
     const at = (j: number) => (typeof w === 'number' ? 'w' : `w[${j}]`)
     if (tokens) {
       const { size } = this.core.network.input
-      for (let j = 0; j < input.length; j++) {
+      for (let j = 0; j < length; j++) {
         const token = typeof w === 'number' ? w : w[j]!
         if (!(Number.isInteger(token) && token >= 0 && token < size))
           throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', {
@@ -96,7 +103,7 @@ export class Stream {
       return true
     }
     let whole = true
-    for (let j = 0; j < input.length; j++) {
+    for (let j = 0; j < length; j++) {
       const x = input[j]!
       if (x - x === 0) continue
       if (Number.isNaN(x) && this.core.network.missing === 'mask') whole = false

@@ -1,0 +1,116 @@
+// The recognition of one step in a plan, and its run.
+#include "fused.h"
+
+#include "fault.h"
+
+namespace bptt {
+
+using namespace plan;
+
+std::unique_ptr<Fused> Fused::of(const Program &program, const Frame &frame, const Place &input, const Place &output) {
+  std::unique_ptr<Fused> fused(new Fused);
+  if (!fused->read(program, frame, input, output)) return nullptr;
+  int64_t widest = fused->N_;
+  for (const Layer &layer : fused->layers_) widest = layer.S > widest ? layer.S : widest;
+  fused->room_ = Block((widest + UNIT_FLOATS) * static_cast<int64_t>(sizeof(float)));
+  fused->steps_.resize(fused->layers_.size());
+  return fused;
+}
+
+bool Fused::read(const Program &program, const Frame &frame, const Place &input, const Place &output) {
+  // A sequence that comes from its carried state and leaves one there.
+  if (frame.B != 1 || frame.T != 1 || frame.base[0] != 0 || frame.init[0] < 0 || frame.slot[0] != frame.init[0] ||
+      frame.saved[0] != 0 || frame.last[0] != 0)
+    return false;
+  size_t at = 0;
+  const auto next = [&](int32_t op) {
+    const bool here = at < program.instructions.size() && program.instructions[at].op == op;
+    return here ? program.instructions[at++].args : nullptr;
+  };
+  // What lies between the operations is not written: nobody may want it.
+  const auto passing = [](int32_t address) { return address >> REGION_SHIFT == REGION_SCRATCH; };
+  constexpr int64_t FLOAT = sizeof(float);
+
+  int32_t below = NONE;
+  const int32_t *a = next(OP_FETCH);
+  if (a) {
+    if (a[fetch::data] != input.at || input.bytes != a[fetch::K] * FLOAT || !passing(a[fetch::dst])) return false;
+    below = a[fetch::dst];
+  }
+  while (!(a = next(OP_LAST))) {
+    Layer layer{};
+    int32_t s = NONE;
+    if (below == NONE && (a = next(OP_GATHER))) {
+      using namespace gather;
+      if (a[gather::tokens] != input.at || input.bytes != FLOAT) return false;
+      tokens_ = true;
+      s = a[y];
+      layer = {a[gather::pack], NONE, a[bias], a[bias2], NONE, 0, a[K], a[N], 0};
+    } else if ((a = next(OP_PROJECT))) {
+      using namespace project;
+      if (a[x] != below || a[rows] != ROWS_STEPS) return false;
+      s = a[y];
+      layer = {a[project::pack], NONE, a[bias], a[bias2], NONE, 0, a[K], a[N], 0};
+    } else {
+      return false;
+    }
+    const int32_t *const in = next(OP_STATE_IN), *const recurrence = next(OP_RECUR), *const out = next(OP_STATE_OUT);
+    if (!in || !recurrence || !out || !passing(s) || !passing(in[state_in::dst])) return false;
+    if (recurrence[recur::s] != s || recurrence[recur::s0] != in[state_in::dst] || recurrence[recur::S] != layer.S ||
+        in[state_in::S] != layer.S || out[state_out::S] != layer.S || out[state_out::s] != s ||
+        out[state_out::carry] != in[state_in::carry])
+      return false;
+    layer.W = recurrence[recur::pack];
+    layer.cell = recurrence[recur::cell];
+    layer.carry = in[state_in::carry];
+    layer.carried = frame.init[0];
+    layers_.push_back(layer);
+    below = s;
+  }
+  if (layers_.empty() || a[last::s] != below || a[last::S] != layers_.back().S || !passing(a[last::dst])) return false;
+  const int32_t *const product = next(OP_PROJECT), *const activation = next(OP_ACTIVATE);
+  if (!product || !activation || at != program.instructions.size()) return false;
+  if (product[project::x] != a[last::dst] || product[project::K] != layers_.back().S ||
+      product[project::bias2] != NONE || !passing(product[project::y]) ||
+      activation[activate::z] != product[project::y] || activation[activate::N] != product[project::N] ||
+      activation[activate::o] != output.at || !passing(output.at) || output.bytes != product[project::N] * FLOAT)
+    return false;
+  V_ = product[project::pack];
+  c_ = product[project::bias];
+  N_ = product[project::N];
+  head_ = activation[activate::head];
+  return true;
+}
+
+void Fused::resolve(const Regions &regions) {
+  for (size_t k = 0; k < layers_.size(); k++) {
+    const Layer &l = layers_[k];
+    const int64_t stride = (l.S + UNIT_FLOATS - 1) / UNIT_FLOATS * UNIT_FLOATS;
+    steps_[k] = {regions.at(l.U),
+                 regions.at(l.W),
+                 regions.at(l.b),
+                 regions.at(l.bh),
+                 regions.at(l.carry) + l.carried * stride,
+                 l.K,
+                 l.S,
+                 l.cell};
+  }
+  net_.layers = steps_.data();
+  net_.depth = static_cast<int64_t>(steps_.size());
+  net_.tokens = tokens_;
+  net_.V = regions.at(V_);
+  net_.c = regions.at(c_);
+  net_.N = N_;
+  net_.head = head_;
+  net_.room = room_.base();
+  moves_ = regions.moves();
+}
+
+void Fused::run(const Kernels &kernels, const Regions &regions, const void *input, void *output) {
+  if (moves_ != regions.moves()) resolve(regions);
+  if (tokens_ && static_cast<uint64_t>(*static_cast<const int32_t *>(input)) >= static_cast<uint64_t>(layers_[0].K))
+    fail("ERR_INTERNAL", "frame: a token or a class is out of range");
+  kernels.step(net_, input, static_cast<float *>(output));
+}
+
+}  // namespace bptt

@@ -1,0 +1,32 @@
+// One step of one sequence through the whole network: what PROJECT or GATHER, RECUR and ACTIVATE do with one row,
+// without anything between them. For streams, which wait for nothing else.
+#pragma once
+#include "head.h"
+#include "row.h"
+
+namespace bptt {
+namespace {
+
+void step(NetStep &x, const void *input, float *o) {
+  const float *w = static_cast<const float *>(input);
+  x.back = !x.back;
+  for (int64_t i = 0; i < x.depth; i++) {
+    const LayerStep &l = x.layers[i];
+    const bool token = x.tokens && i == 0;
+    const float *column = token ? l.U + *static_cast<const int32_t *>(input) * stride(l.S) : nullptr;
+    float *now = l.S <= ROW_WIDTH ? l.s : x.room;
+    multiply_row({l.b, l.bh, column, {{w, l.U, token ? 0 : l.K}, {l.s, l.W, l.S}}, l.cell, now}, l.S, x.back);
+    if (now != l.s) copy_row(l.s, now, stride(l.S));
+    w = l.s;
+  }
+  const LayerStep &next = x.layers[0], &top = x.layers[x.depth - 1];
+  // Of a W that the first cache does not hold, the next step finds there what it begins with.
+  const bool large = next.S * next.S > 6144;
+  const float *soon = large ? next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S : nullptr;
+  multiply_row({x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room, soon}, x.N, x.back);
+  activate_row(x.room, x.room, x.N, x.head);
+  for (int64_t j = 0; j < x.N; j += VW) store_part(o + j, load(x.room + j), x.N - j);
+}
+
+}  // namespace
+}  // namespace bptt
