@@ -89,13 +89,13 @@ function together(runs) {
   ].join('\n')
 }
 
-/** Runs as they are in a file, less what a newer one has measured again: records of the same cell and threads. */
+/** Runs as they are in a file, less what a newer one has measured again: the same contestant on the same cell with as many threads. */
 export function merged(old, fresh) {
-  const again = ({ threads }, { cell }) =>
-    fresh.some((run) => run.threads === threads && run.records.some((record) => record.cell === cell))
-  const without = (run, list) => list.filter((entry) => !again(run, entry))
+  const key = ({ threads }, { cell, contestant }) => `${threads} ${cell} ${contestant}`
+  const again = new Set(fresh.flatMap((run) => [...run.records, ...run.left].map((entry) => key(run, entry))))
+  const without = (run, list) => list.filter((entry) => !again.has(key(run, entry)))
   const kept = old.map((run) => ({ ...run, records: without(run, run.records), left: without(run, run.left) }))
-  return [...kept.filter(({ records }) => records.length > 0), ...fresh]
+  return [...kept.filter(({ records, left }) => records.length + left.length > 0), ...fresh]
 }
 
 export function peersReport(runs) {

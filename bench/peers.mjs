@@ -26,7 +26,7 @@ const HELP = `npm run bench:peers -- [options]      (or node bench/peers.mjs [op
   --seconds N        for each figure (default 1), in rounds
   --patience N       seconds that a single answer may take (default 20); who takes longer is left out of larger cells
   --no-peaks         does not measure what the machine could do, for which a program is compiled
-  --out FILE         adds the result to FILE, in place of what it has of the same cells: a long run in pieces
+  --out FILE         adds the result to FILE, in place of what it has of the same: a long run in pieces
   --show FILES       runs nothing: the tables of such files
   --json             the result as JSON
 

@@ -94,7 +94,7 @@ describe('npm run bench:peers', () => {
   }, 120_000)
 
   test('measures in pieces: a file holds the newest of each cell', () => {
-    const piece = (threads: number, ...cells: string[]) => ({ threads, records: cells.map((cell) => ({ cell })), left: [] })
+    const piece = (threads: number, ...cells: string[]) => ({ threads, records: cells.map((cell) => ({ cell, contestant: 'wasm' })), left: [] })
     const old = [piece(1, 'stream', 'small'), piece(1, 'char'), piece(2, 'char')]
     expect(merged(old, [piece(1, 'small', 'char')])).toEqual([piece(1, 'stream'), piece(2, 'char'), piece(1, 'small', 'char')])
     const file = join(folder, 'result.json')
