@@ -134,7 +134,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
 
   /**
    * Replaces weights; what is left out stays. Each is flat numbers, an array of rows, or { data, shape }. Another model gives all of its own.
-   * What is still being answered meanwhile may be answered from the old weights, the new, or part of it from each.
+   * What was asked before is still answered from the old ones.
    * @throws ERR_SHAPE_MISMATCH, ERR_NONFINITE, ERR_BUSY; then nothing was changed
    */
   setWeights(weights: Partial<Weights<Num | ArrayLike<Num> | TensorLike>>): void {

@@ -9,7 +9,7 @@ import { parseJson } from '#lib/files/json.js'
 import { decodeModel, encodeModel } from '#lib/files/model-file.js'
 import { refusal } from '#lib/files/refuse.js'
 import { readSafetensors, toFloat32 } from '#lib/files/safetensors.js'
-import { sha256 } from '#lib/files/sha256.js'
+import { Sha256, sha256 } from '#lib/files/sha256.js'
 import { VERSION } from '#lib/files/version.js'
 import type { Network } from '#lib/network/network.js'
 import { bits, edit, network, raw, rejection, seal, weightsFor } from './model-files.js'
@@ -313,6 +313,9 @@ describe('the parts', () => {
     for (let n = 0; n <= 300; n++) {
       const part = bytes.subarray(0, n)
       const expected = createHash('sha256').update(part).digest('hex')
+      const own = new Sha256()
+      for (const piece of [part.subarray(0, n >> 2), part.subarray(n >> 2, n >> 1), part.subarray(n >> 1)]) own.update(piece)
+      expect(own.hex()).toBe(expected)
       expect(await sha256([part])).toBe(expected)
       expect(await sha256([part.subarray(0, n >> 2), part.subarray(n >> 2, n >> 1), part.subarray(n >> 1)])).toBe(expected)
     }

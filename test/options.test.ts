@@ -273,6 +273,7 @@ describe('options of train()', () => {
     [{ optimizer: { sgd: {} } }, 'options.optimizer.sgd.lr'],
     [{ optimizer: { sgd: undefined } }, 'options.optimizer'],
     [{ optimizer: { sgd: { lr: 1, nesterov: true } } }, 'options.optimizer.sgd.nesterov'],
+    [{ optimizer: { sgd: { lr: 1, dampening: 0.1 } } }, 'options.optimizer.sgd.dampening'],
     [{ optimizer: { sgd: { lr: 1, nesterov: true, momentum: 0.9, dampening: 0.1 } } }, 'options.optimizer.sgd.nesterov'],
     [{ optimizer: { adam: { lr: Number.NaN } } }, 'options.optimizer.adam.lr'],
     [{ optimizer: { adam: { lr: 1e400 } } }, 'options.optimizer.adam.lr'],

@@ -288,6 +288,24 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it('setWeights does not reach what was asked before it, and reaches what is asked after it', async () => {
+      const [model, other] = [make(), make({ seed: 3 })]
+      // More rows than one pass takes: the new weights come while the old ones are still at work.
+      const many = Array.from({ length: 30 }, () => x).flat()
+      const [old, fresh] = [await model.predictMany(many), await other.predictMany(many)]
+      expect(old).not.toEqual(fresh)
+      const asked = [model.predictMany(many), model.evaluate({ x: many, y: signs(many) }), model.gradients(data)] as const
+      model.setWeights(other)
+      const after = [model.predictMany(many), model.gradients(data)] as const
+      const twin = make()
+      expect(await asked[0]).toEqual(old)
+      expect(await asked[1]).toEqual(await twin.evaluate({ x: many, y: signs(many) }))
+      expect(await asked[2]).toEqual(await twin.gradients(data))
+      expect(await after[0]).toEqual(fresh)
+      expect(await after[1]).toEqual(await other.gradients(data))
+      for (const each of [model, other, twin]) each.dispose()
+    })
+
     it('setWeights takes another model, or its layers with one of them replaced', async () => {
       const [model, other] = [make(), make({ seed: 3 })]
       model.setWeights(other)

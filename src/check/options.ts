@@ -78,6 +78,8 @@ function readOptimizer(value: unknown, at: string): OptimizerSettings {
       const momentum = o.number('momentum', 0, 0, { max: 1 })
       const dampening = o.number('dampening', 0, 0, { max: 1 })
       const nesterov = o.boolean('nesterov', false)
+      if (dampening > 0 && momentum === 0)
+        throw wrong(`${path}.dampening`, 'needs momentum above 0, whose new share it lessens', 'Add momentum: 0.9, or leave dampening out.')
       if (nesterov && (momentum === 0 || dampening !== 0)) throw wrong(`${path}.nesterov`, 'needs momentum above 0 and no dampening')
       return { kind, ...decay(o, 0), momentum, dampening, nesterov }
     }

@@ -1,10 +1,12 @@
 /*
- * SHA-256 (FIPS 180-4). Our own, since browsers have crypto.subtle on secure pages only and a model must load everywhere. It guards
- * against damage, not against forgery. Long inputs are hashed in slices, so that the event loop goes on.
+ * SHA-256 (FIPS 180-4). By the platform where it offers one (Node: twenty times as fast), else our own, since browsers have crypto.subtle on
+ * secure pages only and a model must load everywhere. It guards against damage, not against forgery. Long inputs are hashed in slices, so
+ * that the event loop goes on.
  */
+import { type Digest, platform } from '../platform/platform.js'
 
-/** Bytes between two turns of the event loop: about 10 ms. */
-const SLICE = 2 * 2 ** 20
+/** Bytes between two turns of the event loop: of our own about 10 ms. */
+const SLICE = 2 ** 19
 const BLOCK = 64
 
 /** The first 32 bits of the fractional part of `root(prime)`, of the first primes: the standard's constants from its own definition. */
@@ -21,37 +23,50 @@ const K = constants(64, Math.cbrt)
 
 /** Hexadecimal digest of the bytes of `parts`, one after the other. */
 export async function sha256(parts: readonly Uint8Array[]): Promise<string> {
-  const hash = constants(8, Math.sqrt)
-  const total = parts.reduce((sum, part) => sum + part.length, 0)
-  const rest = new Uint8Array(2 * BLOCK)
-  let held = 0
-  for (const part of parts) {
+  const hash = (await platform().sha256?.()) ?? new Sha256()
+  for (const part of parts)
+    for (let from = 0; from < part.length; from += SLICE) {
+      if (from > 0) await platform().pause()
+      hash.update(part.subarray(from, from + SLICE))
+    }
+  return hash.hex()
+}
+
+export class Sha256 implements Digest {
+  private readonly hash = constants(8, Math.sqrt)
+  /** The last bytes, which make no block yet. */
+  private readonly rest = new Uint8Array(2 * BLOCK)
+  private held = 0
+  private total = 0
+
+  update(bytes: Uint8Array): void {
+    const { hash, rest } = this
+    this.total += bytes.length
     let from = 0
-    if (held) {
-      from = Math.min(BLOCK - held, part.length)
-      rest.set(part.subarray(0, from), held)
-      held += from
-      if (held < BLOCK) continue
+    if (this.held) {
+      from = Math.min(BLOCK - this.held, bytes.length)
+      rest.set(bytes.subarray(0, from), this.held)
+      this.held += from
+      if (this.held < BLOCK) return
       blocks(hash, rest, 0, BLOCK)
     }
-    const end = part.length - ((part.length - from) % BLOCK)
-    while (from < end) {
-      const to = Math.min(from + SLICE, end)
-      blocks(hash, part, from, to)
-      from = to
-      if (from < end) await new Promise((resolve) => setTimeout(resolve))
-    }
-    rest.set(part.subarray(end))
-    held = part.length - end
+    const end = bytes.length - ((bytes.length - from) % BLOCK)
+    blocks(hash, bytes, from, end)
+    rest.set(bytes.subarray(end))
+    this.held = bytes.length - end
   }
-  const length = held + 9 <= BLOCK ? BLOCK : 2 * BLOCK
-  rest.fill(0, held)
-  rest[held] = 0x80
-  const view = new DataView(rest.buffer)
-  view.setUint32(length - 8, Math.floor(total / 2 ** 29))
-  view.setUint32(length - 4, (total * 8) >>> 0)
-  blocks(hash, rest, 0, length)
-  return Array.from(hash, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+
+  hex(): string {
+    const { hash, rest, held, total } = this
+    const length = held + 9 <= BLOCK ? BLOCK : 2 * BLOCK
+    rest.fill(0, held)
+    rest[held] = 0x80
+    const view = new DataView(rest.buffer)
+    view.setUint32(length - 8, Math.floor(total / 2 ** 29))
+    view.setUint32(length - 4, (total * 8) >>> 0)
+    blocks(hash, rest, 0, length)
+    return Array.from(hash, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+  }
 }
 
 const W = new Int32Array(64)

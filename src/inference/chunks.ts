@@ -31,10 +31,12 @@ export async function forEachChunk(
   request: ChunkRequest,
   visit: (chunk: Chunk) => void,
 ): Promise<void> {
+  let weights = core.held()
   for (const ids of chunkIds(core, sequences)) {
     const part = pick(core, sequences, targets, ids)
     const initial = request.initial?.map((states, k) => pickRows(states, core.network.state[k]!, ids))
-    const result = await pass(core, { ...request, ...part, initial })
+    const result = await pass(core, { ...request, ...part, initial, weights })
+    weights ??= core.held()
     visit({ ids, ...part, result })
   }
 }

@@ -134,6 +134,7 @@ export async function gradients(
     sequences,
     targets,
     wants: { ...wants, loss: true },
+    weights: core.held(),
     initial,
     final: true,
     frame: { reduction },

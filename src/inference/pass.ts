@@ -23,6 +23,8 @@ export interface PassRequest {
   readonly scalars?: Float32Array
   /** Put into backend memory besides the data. */
   readonly writes?: readonly Write[]
+  /** Core.held(), where several passes make one answer. */
+  readonly weights?: Float32Array | undefined
   /** Core.memory, where the pass goes on with what earlier ones left. */
   readonly memory?: number | undefined
   /** backward(): packed upstream gradients, made for this frame. */
@@ -61,7 +63,8 @@ export const everyId = (count: number) => Int32Array.from({ length: count }, (_,
 
 /** One pass of all sequences; takes its turn at the engine. */
 export function pass(core: Core, request: PassRequest): Promise<PassResult> {
-  return core.inTurn(() => passNow(core, request))
+  const { weights = core.held() } = request
+  return core.inTurn(() => passNow(core, { ...request, weights }))
 }
 
 /** The same for who has the turn already. */
@@ -75,7 +78,7 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
   const { data, writes, bytes } = placeData(core, capacity, sequences, targets, upstream?.(frame))
 
   const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
-  const pack = core.mustPack(wants.gradients ? 'all' : 'forward')
+  const pack = core.mustPack(wants.gradients ? 'all' : 'forward', request.weights)
   const compiled = core.compiled({ ...wants, ...(pack && { pack }), ...(carry && { carry }) }, capacity, data)
   const named = reads(compiled, frame)
   const carries = carry ? core.layout.carries(carry) : []
@@ -89,6 +92,7 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
     compiled,
     frames: frame.ints,
     memory: request.memory,
+    weights: request.weights,
     count: 1,
     writes: [...(request.writes ?? []), ...writes],
     reads: [...Object.values(named), ...finals],

@@ -18,6 +18,7 @@ function hostOf(core: Core): StreamHost {
   if (entry?.weights !== weights) {
     entry = { weights, host: new StreamHost(core) }
     hosts.set(core, entry)
+    core.adopt(entry.host.engine)
   }
   return entry.host
 }

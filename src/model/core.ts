@@ -2,7 +2,7 @@
  * The inside of a model: its weights, the engine that computes with them, and the queue in which everything that uses the engine waits its
  * turn. RNN (rnn.ts), training/ and inference/ are written over this; it knows plans, addresses and bytes, but no user input.
  */
-import type { Engine, EngineDescription, EngineOptions, Job, JobResult, Read, Write } from '../backends/engine.js'
+import type { Engine, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, Read, Write } from '../backends/engine.js'
 import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
@@ -25,6 +25,8 @@ export interface Turn {
   readonly count: number
   readonly writes?: readonly Write[]
   readonly reads?: readonly Read[]
+  /** Core.held(), to answer from those weights even if others have been set meanwhile. */
+  readonly weights?: Float32Array | undefined
   /** Core.memory as it was when what the turn builds on was put there. */
   readonly memory?: number | undefined
   /** Bytes of DATA and CARRY that it uses. */
@@ -55,6 +57,8 @@ export class Core {
   private host: Float32Array | undefined
   /** The engine's parameters are older than the host's. */
   private uploadNeeded = true
+  /** What was uploaded last, until the engine changes it. */
+  private uploaded: Float32Array | undefined
   /** Which of its packed weights are those of its parameters. */
   private packed: 'none' | 'forward' | 'all' = 'none'
   private choice: BackendChoice | undefined
@@ -63,6 +67,8 @@ export class Core {
   private turn: Promise<unknown> = Promise.resolve()
   private writer: string | undefined
   private disposed = false
+  /** Engines of streams, for as long as somebody else holds them. */
+  private readonly others = new Set<WeakRef<LocalEngine>>()
   private readonly plans = new Map<string, Compiled>()
 
   constructor(
@@ -150,9 +156,21 @@ export class Core {
     return engine
   }
 
+  /** The weights as they are, for a read of several turns; none while a writer changes them, or before they are drawn. */
+  held(): Float32Array | undefined {
+    return this.writer === undefined ? this.host : undefined
+  }
+
+  /** What a turn must upload first. */
+  private upload(held: Float32Array | undefined): Float32Array | undefined {
+    const old = held !== undefined && held !== this.host && this.writer === undefined
+    if (old) return held === this.uploaded ? undefined : held
+    return this.uploadNeeded ? this.weights() : undefined
+  }
+
   /** Whether the next plan must pack the weights that it uses: those for the way forward, or also those for the way back. */
-  mustPack(uses: 'forward' | 'all'): boolean {
-    return this.uploadNeeded || !(this.packed === uses || this.packed === 'all')
+  mustPack(uses: 'forward' | 'all', held?: Float32Array): boolean {
+    return this.upload(held) !== undefined || !(this.packed === uses || this.packed === 'all')
   }
 
   /**
@@ -174,9 +192,8 @@ export class Core {
       carry: grow('carry', turn.carryBytes ?? 0),
       scratch: grow('scratch', turn.compiled.scratchBytes),
     }
-    const upload = this.uploadNeeded
-    const sent = this.weights()
-    const writes = upload ? [{ at: this.layout.p, data: sent }, ...(turn.writes ?? [])] : (turn.writes ?? [])
+    const upload = this.upload(turn.weights)
+    const writes = upload ? [{ at: this.layout.p, data: upload }, ...(turn.writes ?? [])] : (turn.writes ?? [])
     const job: Job = {
       bytes: regionBytes({ ...next, pack: this.layout.packBytes }),
       writes,
@@ -185,7 +202,10 @@ export class Core {
       count: turn.count,
       reads: turn.reads ?? [],
     }
-    if (effect === 'updates') this.packed = 'none'
+    if (effect === 'updates') {
+      this.packed = 'none'
+      this.uploaded = undefined
+    }
     const running = engine.submit(job)
     turn.taken?.()
     const result = await running.catch((error) => {
@@ -193,8 +213,11 @@ export class Core {
       throw error
     })
     Object.assign(bytes, next)
-    if (upload && this.host === sent) this.uploadNeeded = false
-    if (upload) this.packed = 'none'
+    if (upload) {
+      this.uploadNeeded = upload !== this.host
+      if (effect !== 'updates') this.uploaded = upload
+      this.packed = 'none'
+    }
     if (effect === 'packs forward') this.packed = 'forward'
     if (effect === 'packs all') this.packed = 'all'
     this.check()
@@ -235,12 +258,20 @@ export class Core {
     this.engine = undefined
     this.memory++
     this.uploadNeeded = true
+    this.uploaded = undefined
     Object.assign(this.bytes, { home: 0, data: 0, carry: 0, scratch: 0 })
+  }
+
+  /** Disposes of an engine, if it still lives, when the model is disposed of. */
+  adopt(engine: LocalEngine): void {
+    for (const other of this.others) if (!other.deref()) this.others.delete(other)
+    this.others.add(new WeakRef(engine))
   }
 
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
+    for (const other of this.others) other.deref()?.dispose()
     this.dropEngine()
     this.host = undefined
   }

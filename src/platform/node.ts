@@ -38,6 +38,11 @@ export const node: Platform = {
   readFile: async (path, maxBytes) => (await import('../files/node-io.js')).readBytes(path, maxBytes),
   writeFile: async (path, bytes) => (await import('../files/node-io.js')).writeBytes(path, bytes),
 
+  async sha256() {
+    const hash = (await import('node:crypto')).createHash('sha256')
+    return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') }
+  },
+
   // Literal names, and nothing loaded before it is asked for: what native.ts and wasm.ts do at load must not happen at import.
   loadBackend(name) {
     if (name === 'native') return require('../backends/native.js').loadNative()

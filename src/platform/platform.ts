@@ -18,6 +18,12 @@ export interface TrainingWorker {
   readonly sharesMemory: boolean
 }
 
+/** A hash in the making. */
+export interface Digest {
+  update(bytes: Uint8Array): void
+  hex(): string
+}
+
 export interface Platform {
   environment(name: string): string | undefined
   /** Threads worth starting. */
@@ -28,6 +34,8 @@ export interface Platform {
   warn(text: string): void
   /** Words for doctor(): `Node 20.20.2, linux x64`. */
   describe(): string
+  /** The platform's own SHA-256, where there is one everywhere. */
+  sha256?(): Promise<Digest>
   readFile(path: string | URL, maxBytes: number): Promise<{ bytes: Uint8Array; file?: string }>
   writeFile(path: string, bytes: Uint8Array): Promise<void>
   /** Loads the code of a backend, now. Throws BpttError where it cannot be used. */
