@@ -33,9 +33,8 @@ function must(what, ...args) {
 function browserOnly(folder) {
   for (const name of ['host.js', 'host.d.ts'])
     writeFileSync(join(folder, 'platform', name), "export { browser as host } from './browser.js'\n")
-  for (const name of ['platform/host', 'platform/node', 'files/node-io'])
-    for (const ending of name.endsWith('host') ? ['js.map'] : ['js', 'js.map', 'd.ts'])
-      rmSync(join(folder, `${name}.${ending}`), { force: true })
+  for (const name of ['platform/node', 'files/node-io'])
+    for (const ending of ['js', 'd.ts']) rmSync(join(folder, `${name}.${ending}`), { force: true })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
 }
 
