@@ -1,6 +1,6 @@
 /* `npm run bench:peers` in small: who is absent is named, who computes something else is not timed. Never how fast. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -94,7 +94,11 @@ describe('npm run bench:peers', () => {
   }, 120_000)
 
   test('measures in pieces: a file holds the newest of each cell', () => {
-    const piece = (threads: number, ...cells: string[]) => ({ threads, records: cells.map((cell) => ({ cell, contestant: 'wasm' })), left: [] })
+    const piece = (threads: number, ...cells: string[]) => ({
+      threads,
+      records: cells.map((cell) => ({ cell, contestant: 'wasm' })),
+      left: [],
+    })
     const old = [piece(1, 'stream', 'small'), piece(1, 'char'), piece(2, 'char')]
     expect(merged(old, [piece(1, 'small', 'char')])).toEqual([piece(1, 'stream'), piece(2, 'char'), piece(1, 'small', 'char')])
     const file = join(folder, 'result.json')
@@ -105,15 +109,20 @@ describe('npm run bench:peers', () => {
     expect(stdout).toMatch(/training, a step +stream +mean/)
   }, 120_000)
 
-  test('races tfjs where it is installed', ({ skip }) => {
-    if (!existsSync('bench/peers/node_modules/@tensorflow/tfjs')) {
-      console.warn('SKIPPED: tfjs is not installed: npm run bench:peers -- --install')
-      skip()
-    }
-    const { status, stdout, stderr } = run('--peers', 'wasm,tfjs-wasm', '--cells', 'stream', '--json')
-    expect(status, stderr).toBe(0)
-    expect(outcome(stdout).records.filter(({ contestant }) => contestant === 'tfjs-wasm')).toHaveLength(2)
-  }, 120_000)
+  test.each(['tfjs-wasm', 'torch', 'tensorflow', 'jax'])(
+    'races %s where it is installed',
+    (id) => {
+      const { status, stdout, stderr } = run('--peers', `${own[0] ?? 'native'},${id}`, '--cells', 'stream', '--json')
+      expect(status, stderr).toBe(0)
+      const { absent, records } = outcome(stdout)
+      const missing = absent.find((one) => one.id === id)
+      if (missing) {
+        console.warn(`SKIPPED: ${id} is not installed: ${missing.install}`)
+        expect(missing.reason).toMatch(/No module named|Cannot find module|No such file|ENOENT/) // and not that its program is broken
+      } else expect(records.filter(({ contestant }) => contestant === id)).toHaveLength(2)
+    },
+    120_000,
+  )
 
   test.each([
     ['--cells', 'tiny'],
