@@ -10,7 +10,7 @@ namespace bptt {
 
 // Bytes of private workspace that each thread brings, 64-byte aligned: room for the packed operands of weight
 // gradients.
-constexpr int64_t WORKSPACE_BYTES = int64_t{4} << 20;
+constexpr int64_t WORKSPACE_BYTES = plan::WORKSPACE_BYTES;
 
 struct Context {
   // Base of each region, 64-byte aligned; an address is resolved by floats() and its kin.

@@ -14,6 +14,8 @@ export type {
   Labels,
   Layer,
   Many,
+  Memory,
+  MemoryOptions,
   Metric,
   Num,
   Optimizer,

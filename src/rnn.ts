@@ -4,7 +4,7 @@
  * would take half of the time to a first prediction.
  */
 import { type Choices, readConfig } from './check/config.js'
-import { readForwardOptions, readGradientsOptions, readPyTorchOptions, readStreamOptions } from './check/options.js'
+import { readForwardOptions, readGradientsOptions, readMemoryOptions, readPyTorchOptions, readStreamOptions } from './check/options.js'
 import { BpttError, show } from './errors.js'
 import type { Model } from './files/model-file.js'
 import { readSource } from './files/source.js'
@@ -16,6 +16,7 @@ import { predictions } from './inference/predict.js'
 import { Stream } from './inference/stream.js'
 import { configOf } from './model/config-of.js'
 import { Core } from './model/core.js'
+import { memory } from './model/memory.js'
 import { readWeights, stacked } from './model/read-weights.js'
 import { weightTensors } from './model/weights.js'
 import { platform } from './platform/platform.js'
@@ -33,6 +34,8 @@ import type {
   LabelOf,
   Layer,
   Many,
+  Memory,
+  MemoryOptions,
   Num,
   Output,
   Prediction,
@@ -242,6 +245,17 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   stream(o?: { batch?: number }): { push(w: number | Num): Float32Array; state: State; reset(row?: number): void } {
     const core = checked(RNN.#of(this))
     return new Stream(core, readStreamOptions(o).batch)
+  }
+
+  /**
+   * Bytes outside of JavaScript, by purpose: what this model's engine holds now (nothing before it was needed; streams have an engine of
+   * their own), or, asked with options, what a run of train() over sequences of one length, or an answer to them, takes of a fresh model.
+   * `String(model.memory())` is a table.
+   * @throws ERR_OUT_OF_RANGE where a limit is too low, with the least that is possible
+   */
+  memory(o?: MemoryOptions): Memory {
+    const core = checked(RNN.#of(this))
+    return memory(core, readMemoryOptions(o))
   }
 
   /** Writes the model as one safetensors file that PyTorch can open, atomically. Node only. @throws ERR_IO */

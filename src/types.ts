@@ -212,6 +212,13 @@ export interface StepOptions {
   clipNorm?: number | false
   /** Upper bound of each gradient's size. Default false. */
   clipValue?: number | false
+  /**
+   * What training may take outside of JavaScript. 'full' (default): what is fastest, the states of all steps. 'low': as little as can be;
+   * states are kept at about √T steps and computed once more in between, which costs at most one more forward pass. A number: at most
+   * so many bytes in all (as memory() counts them), and then what is fastest; ERR_OUT_OF_RANGE says the least that is possible. The
+   * results are the same to the last bit.
+   */
+  memory?: 'full' | 'low' | number
 }
 export interface TrainOptions<D> extends StepOptions {
   /** Default 10. */
@@ -237,6 +244,39 @@ export interface TrainOptions<D> extends StepOptions {
   signal?: AbortSignal
   /** At most 10 a second, the latest wins; the last one always comes. */
   onProgress?: (p: Progress) => void
+}
+
+/** What memory() is asked about: a run of train() over `sequences` sequences of `length` steps, or an answer to `batchSize` of them. */
+export interface MemoryOptions {
+  /** Default 32. */
+  batchSize?: number
+  /** Steps of the longest sequence; with truncated backpropagation, its window. */
+  length: number
+  /** Of the data set, which stays in memory during a run. Default: one batch. */
+  sequences?: number
+  /** Default adam, which keeps two moments. */
+  optimizer?: Optimizer
+  /** As in train(). Default 'full'. */
+  memory?: 'full' | 'low' | number
+  /** Default 'train'. */
+  task?: 'train' | 'predict'
+}
+/** Bytes outside of JavaScript, by purpose; as a string a table. */
+export interface Memory {
+  readonly parameters: number
+  readonly gradients: number
+  /** Of optimisers. */
+  readonly moments: number
+  /** The weights as the kernels want them. */
+  readonly packed: number
+  /** Inputs, targets and their weights. */
+  readonly data: number
+  /** The states, and what else goes from one operation to the next. */
+  readonly states: number
+  /** The kernels' own room: of each thread, or of the WebAssembly module. */
+  readonly workspace: number
+  readonly total: number
+  toString(): string
 }
 
 /** stateGradientNorms: per layer [B, T+1], slot k = ||dL/ds_k||. */

@@ -176,6 +176,7 @@ describe('options of train()', () => {
       schedule: { kind: 'constant' },
       maxLength: undefined,
       keep: 'end',
+      memory: 'full',
       bptt: undefined,
       validation: undefined,
       earlyStopping: undefined,

@@ -98,6 +98,8 @@ export interface Engine {
 export interface Backend {
   readonly name: BackendName
   describe(options: EngineOptions): EngineDescription
+  /** Bytes that an engine takes for its kernels, beside the regions of its jobs. */
+  workspaceBytes(options: EngineOptions): number
   /**
    * @param stop a word, of shared memory where there is some: not 0 when the job in flight must end (Engine.stop). Engines that can
    *   look at it do so before their next update; for the others the caller cuts jobs into slices.

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
+import { WORKSPACE_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
 import type {
@@ -209,5 +210,11 @@ export function loadNative(): Backend {
       calling(() => describe(options)),
       options,
     )
-  return { name: 'native', describe: (options) => calling(() => describe(options)), create, createLocal: create }
+  return {
+    name: 'native',
+    describe: (options) => calling(() => describe(options)),
+    workspaceBytes: (options) => calling(() => describe(options)).threads * WORKSPACE_BYTES,
+    create,
+    createLocal: create,
+  }
 }

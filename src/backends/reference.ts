@@ -6,6 +6,7 @@ import { createRemote } from './remote.js'
 export const loadReference = (): Backend => ({
   name: 'reference',
   describe: () => referenceDescription,
+  workspaceBytes: () => 0,
   createLocal: (_options, stop) => createReference(stop),
   create: (options) => createRemote('reference', options),
 })

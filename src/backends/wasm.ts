@@ -57,7 +57,8 @@ export function createLocal(options: EngineOptions, stop?: Int32Array): LocalEng
 /** @throws ERR_BACKEND where WebAssembly cannot be used here */
 export function loadWasm(): Backend {
   compiled('portable')
-  return { name: 'wasm', describe, createLocal, create: (options) => createRemote('wasm', options) }
+  const workspaceBytes = ({ numerics }: EngineOptions) => compiled(numerics).heap
+  return { name: 'wasm', describe, workspaceBytes, createLocal, create: (options) => createRemote('wasm', options) }
 }
 
 class WasmEngine implements LocalEngine {

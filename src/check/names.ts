@@ -4,7 +4,7 @@
  */
 
 const DECAY = ['lr', 'weightDecay', 'decayBiases'] as const
-const UPDATE = ['optimizer', 'clipNorm', 'clipValue'] as const
+const UPDATE = ['optimizer', 'clipNorm', 'clipValue', 'memory'] as const
 
 /** Place → how users write it, and its option names. */
 export const PLACES = {
@@ -40,6 +40,7 @@ export const PLACES = {
   gradients: { of: 'gradients(data, { … })', names: ['initialState', 'reduction', 'bptt'] },
   window: { of: 'gradients(data, { bptt: { … } })', names: ['window', 'stride'] },
   stream: { of: 'stream({ … })', names: ['batch'] },
+  memory: { of: 'memory({ … })', names: ['batchSize', 'length', 'sequences', 'optimizer', 'memory', 'task'] },
   fromPyTorch: { of: 'RNN.fromPyTorch(file, { … })', names: ['output', 'readout', 'rnn', 'head', 'nonlinearity'] },
   padSequences: { of: 'padSequences(xs, { … })', names: ['maxlen', 'padding', 'truncating', 'value'] },
   configure: { of: 'configure({ … })', names: ['worker'] },

@@ -1,10 +1,11 @@
 /* From the options of train(), trainer() and the smaller methods to settings with every default filled in (docs/design.md, section 4). */
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
+import type { Budget } from '../plan/segments.js'
 import type { OptimizerSettings, ScheduleSettings, TrainSettings, UpdateSettings } from '../training/settings.js'
 import { NONLINEARITIES, READOUTS, readOutput } from './config.js'
 import { LIMITS } from './limits.js'
-import { elements, finite, integer, Options, string } from './values.js'
+import { choice, elements, finite, integer, Options, string } from './values.js'
 
 const wrong = (at: string, summary: string, hint?: string) => new BpttError('ERR_INVALID_ARG', summary, { at, hint })
 
@@ -47,6 +48,27 @@ function readUpdate(o: Options<'train'> | Options<'trainer'>): UpdateSettings {
     optimizer: (o as Options<'trainer'>).read('optimizer', readOptimizer({ adam: {} }, 'optimizer'), readOptimizer),
     clipNorm: bound('clipNorm', 5),
     clipValue: bound('clipValue', undefined),
+    memory: (o as Options<'trainer'>).read('memory', 'full', readMemory),
+  }
+}
+
+function readMemory(value: unknown, at: string): Budget {
+  if (typeof value === 'number') return finite(value, at, { min: 0, max: Infinity, above: true })
+  return choice(value, at, ['full', 'low'] as const)
+}
+
+/** Options of memory(): undefined where none are given. */
+export function readMemoryOptions(options: unknown, at = 'options') {
+  if (options === undefined) return undefined
+  const o = new Options(options, at, 'memory')
+  const batchSize = o.integer('batchSize', 32, 1, LIMITS.COUNT)
+  return {
+    batchSize,
+    length: o.required('length', integerFrom1),
+    sequences: o.integer('sequences', batchSize, 1, LIMITS.COUNT),
+    optimizer: o.read('optimizer', readOptimizer({ adam: {} }, 'optimizer'), readOptimizer),
+    memory: o.read('memory', 'full', readMemory),
+    task: o.choice('task', 'train', ['train', 'predict']),
   }
 }
 

@@ -41,10 +41,14 @@ export async function forEachChunk(
   }
 }
 
-function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
-  const { network } = core
+/** Rows of a pass, where one sequence has not more. */
+export function chunkRows({ network }: Core): number {
   const flopPerRow = 2 * network.state.reduce((sum, S, k) => sum + S * (S + layerInput(network, k)), 0)
-  const most = Math.min(MOST_ROWS, Math.max(64, Math.floor(CHUNK_FLOP / flopPerRow)))
+  return Math.min(MOST_ROWS, Math.max(64, Math.floor(CHUNK_FLOP / flopPerRow)))
+}
+
+function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
+  const most = chunkRows(core)
   const rows = (id: number) => offsets[id + 1]! - offsets[id]!
   if (offsets[count]! <= most) return count ? [everyId(count)] : []
   const ids = everyId(count).sort((a, b) => rows(b) - rows(a) || a - b)

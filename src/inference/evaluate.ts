@@ -13,8 +13,14 @@ export async function evaluate(
   baseline: Baseline = baselineOf(core, sequences, targets),
 ): Promise<Scores> {
   const tally = new Tally()
-  await forEachChunk(core, sequences, targets, { wants: { loss: true }, reads: () => ({}) }, ({ result: { loss, score, frame } }) => {
-    tally.add(loss, frame.weight, score, frame.counted)
-  })
+  await forEachChunk(
+    core,
+    sequences,
+    targets,
+    { wants: { loss: true }, budget: 'full', reads: () => ({}) },
+    ({ result: { loss, score, frame } }) => {
+      tally.add(loss, frame.weight, score, frame.counted)
+    },
+  )
   return scoresOf(core.network, tally, baseline)
 }

@@ -7,6 +7,7 @@ import type { Core } from '../model/core.js'
 import { type Capacity, type Compiled, type DataPlaces, noData, type Wants } from '../plan/compile.js'
 import { Allocator, Region, stride, UNIT_BYTES } from '../plan/memory.js'
 import { Result } from '../plan/operations.js'
+import type { Budget } from '../plan/segments.js'
 import { Batcher, type Frame, type FrameOptions, setScalars } from '../sequences/batch.js'
 import type { Sequences, Targets } from '../sequences/data.js'
 
@@ -19,6 +20,8 @@ export interface PassRequest {
   /** Read the state after the last row of each sequence. */
   readonly final?: boolean
   readonly frame?: Omit<FrameOptions, 'carryIn' | 'carryOut'>
+  /** What it may take; default: everything at once. */
+  readonly budget?: Budget
   /** The optimiser's, for wants.update. */
   readonly scalars?: Float32Array
   /** Put into backend memory besides the data. */
@@ -47,7 +50,7 @@ export interface PassResult {
 }
 
 /** At most a quarter more than asked for, so that calls of nearly the same size share a plan. */
-function roomy(n: number): number {
+export function roomy(n: number): number {
   const grain = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(n, 1))) - 2)
   return Math.ceil(Math.max(n, 1) / grain) * grain
 }
@@ -79,7 +82,10 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
 
   const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
   const pack = core.mustPack(wants.gradients ? 'all' : 'forward', request.weights)
-  const compiled = core.compiled({ ...wants, ...(pack && { pack }), ...(carry && { carry }) }, capacity, data)
+  const carryBytes = carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0
+  const full = { ...wants, ...(pack && { pack }), ...(carry && { carry }) }
+  const sizes = { dataBytes: bytes, carryBytes, steps: roomy(frame.T) }
+  const compiled = core.compiled(request.budget ? core.within(request.budget, full, capacity, data, sizes) : full, capacity, data)
   const named = reads(compiled, frame)
   const carries = carry ? core.layout.carries(carry) : []
   if (initial && initial !== 'carried')
@@ -97,7 +103,7 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
     writes: [...(request.writes ?? []), ...writes],
     reads: [...Object.values(named), ...finals],
     dataBytes: bytes,
-    carryBytes: carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0,
+    carryBytes,
   }
   const result = await core.run(turn, wants.update ? 'updates' : pack ? packs(wants) : 'nothing')
   return unpackResult(core, result, frame, compiled, Object.keys(named))
@@ -127,6 +133,12 @@ function unpackResult(core: Core, { results, reads }: JobResult, frame: Frame, c
   }
 }
 
+/** Of the inputs, and of the targets, which weigh as much again. */
+export const dataFloats = (core: Core, { B, R }: Capacity) => ({
+  x: R * (core.network.input.tokens ? 1 : core.network.input.size),
+  targets: (core.network.readout === 'all' ? R : B) * targetWidth(core),
+})
+
 /** Places of a call's data in DATA, behind what a training run keeps there. */
 export function placeData(
   core: Core,
@@ -135,7 +147,7 @@ export function placeData(
   targets?: Targets,
   upstream: ReturnType<NonNullable<PassRequest['upstream']>> = {},
 ) {
-  const { input, output, state, readout } = core.network
+  const { output, state, readout } = core.network
   const area = new Allocator(Region.DATA)
   area.units = core.residentUnits
   const writes: Write[] = []
@@ -146,11 +158,11 @@ export function placeData(
   }
   const rows = readout === 'all' ? capacity.R : capacity.B
   const data: { -readonly [K in keyof DataPlaces]: DataPlaces[K] } = { ...noData }
-  data.x = place(capacity.R * (input.tokens ? 1 : input.size), sequences.rows)
+  const floats = dataFloats(core, capacity)
+  data.x = place(floats.x, sequences.rows)
   if (targets) {
-    const width = targetWidth(core)
-    data.targets = place(rows * width, targets.values)
-    data.weights = place(rows * width, targets.weights)
+    data.targets = place(floats.targets, targets.values)
+    data.weights = place(floats.targets, targets.weights)
   }
   if (upstream.dz) data.dz = place(rows * stride(output.size), upstream.dz)
   if (upstream.dzSteps) data.dzSteps = place(capacity.R * stride(output.size), upstream.dzSteps)

@@ -7,8 +7,9 @@ import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
-import { type Capacity, type Compiled, compile, type DataPlaces, Layout, regionBytes, type Wants } from '../plan/compile.js'
+import { type Capacity, type Compiled, compile, type DataPlaces, Layout, regionBytes, type Segments, type Wants } from '../plan/compile.js'
 import { UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
+import { type Budget, type Choice, chooseSegments, fastSegments } from '../plan/segments.js'
 import { platform } from '../platform/platform.js'
 import { Blocks } from './blocks.js'
 
@@ -34,6 +35,16 @@ export interface Turn {
   readonly carryBytes?: number
   /** Called when the engine has copied all of this, before it has run it. */
   readonly taken?: () => void
+}
+
+/** What a pass takes beside its states. */
+export interface PassSizes {
+  readonly dataBytes: number
+  readonly carryBytes: number
+  /** Of its longest sequence. */
+  readonly steps: number
+  /** Bytes of HOME; default: what there is. */
+  readonly home?: number
 }
 
 /** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
@@ -70,6 +81,7 @@ export class Core {
   /** Engines of streams, for as long as somebody else holds them. */
   private readonly others = new Set<WeakRef<LocalEngine>>()
   private readonly plans = new Map<string, Compiled>()
+  private readonly choices = new Map<string, Choice>()
 
   constructor(
     readonly network: Network,
@@ -238,6 +250,49 @@ export class Core {
   /** A read of all parameters. */
   readWeights(): Read {
     return { at: this.layout.p, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
+  }
+
+  /**
+   * These wants within a budget: in segments, where they must be, or where that costs nothing.
+   * @throws ERR_OUT_OF_RANGE where there is no way, with the least that is possible
+   */
+  within(
+    budget: Budget,
+    wants: Wants,
+    capacity: Capacity,
+    data: DataPlaces,
+    { dataBytes, carryBytes, steps, home = this.blocks.units * UNIT_BYTES }: PassSizes,
+  ): Wants {
+    const cut = (segments: Segments | undefined) => (segments ? { ...wants, segments } : wants)
+    if (budget === 'full') return cut(fastSegments(this.layout, wants, capacity, steps))
+    const other = home + this.layout.packBytes + dataBytes + carryBytes + this.workspaceBytes
+    const key = JSON.stringify([budget, wants, capacity, steps, other])
+    let choice = this.choices.get(key)
+    if (!choice) {
+      const room = budget === 'low' ? Infinity : budget - other
+      const found = chooseSegments(this.layout, wants, capacity, data, steps, budget, room)
+      if ('least' in found)
+        throw new BpttError('ERR_OUT_OF_RANGE', 'is less than training takes', {
+          at: 'options.memory',
+          expected: `at least ${found.least + other} bytes for ${capacity.B} sequences of at most ${steps} steps`,
+          received: `${budget} bytes`,
+          hint: 'Smaller batches, shorter windows (bptt) or fewer threads take less; memory() says what takes how much.',
+        })
+      choice = found
+      if (this.choices.size >= MOST_PLANS) this.choices.delete(this.choices.keys().next().value!)
+      this.choices.set(key, choice)
+    }
+    return cut(choice.segments)
+  }
+
+  get workspaceBytes(): number {
+    return this.backend.backend.workspaceBytes(this.options)
+  }
+
+  /** Bytes of what the engine has now. */
+  get engineBytes(): { home: number; data: number; carry: number; scratch: number; pack: number; workspace: number } {
+    const alive = this.bytes.home > 0
+    return { ...this.bytes, pack: alive ? this.layout.packBytes : 0, workspace: alive ? this.workspaceBytes : 0 }
   }
 
   /** A plan for these wants and sizes, made once. */

@@ -26,7 +26,8 @@ function integers({ operations: op, memory, frame, optimizers, functions }) {
   for (const [name, value] of Object.entries(memory.Region)) rows.push(['REGION', name, value])
   for (const [name, value] of Object.entries(frame.FrameField)) rows.push(['FRAME', name, value])
   for (const [name, value] of Object.entries(optimizers.Scalar)) rows.push(['SCALAR', name, value])
-  for (const name of ['REGIONS', 'UNIT_BYTES', 'UNIT_FLOATS', 'REGION_SHIFT', 'NONE']) rows.push(['', name, memory[name]])
+  for (const name of ['REGIONS', 'UNIT_BYTES', 'UNIT_FLOATS', 'REGION_SHIFT', 'NONE', 'WORKSPACE_BYTES'])
+    rows.push(['', name, memory[name]])
   for (const name of ['SCALARS', 'SCALAR_COUNT', 'FRAME_HEADER']) rows.push(['', name, frame[name]])
   rows.push(
     ['', 'SEQUENCE_FIELD_COUNT', frame.SEQUENCE_FIELDS.length],

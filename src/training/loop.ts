@@ -7,11 +7,12 @@ import type { JobResult, Write } from '../backends/engine.js'
 import { BpttError } from '../errors.js'
 import { evaluate } from '../inference/evaluate.js'
 import type { Core } from '../model/core.js'
-import { type Compiled, compile } from '../plan/compile.js'
+import { type Compiled, compile, type Wants } from '../plan/compile.js'
 import { SCALARS } from '../plan/frame.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { platform } from '../platform/platform.js'
+import type { Batcher } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
 import { batchersOf, type DataSet, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
@@ -101,22 +102,30 @@ export class Training {
     const carryUnits = carry ? layout.carryUnits(slots) : 0
     core.residentCarryUnits = carryUnits
     this.carryBytes = carryUnits * UNIT_BYTES
-    const capacity = { B: slots, R: this.mostRows(slots) }
+    const plan = (wants: Wants, batcher = this.batchers.main) => {
+      const lengths = this.longest(slots, batcher)
+      const capacity = { B: slots, R: lengths.reduce((sum, length) => sum + length, 0) }
+      const sizes = { dataBytes: this.resident.bytes, carryBytes: this.carryBytes, steps: lengths.at(-1) ?? 0 }
+      return compile(layout, core.within(settings.memory, wants, capacity, this.resident.data, sizes), capacity, this.resident.data)
+    }
     const shared = { pack: true, ...(carry && { carry }) }
-    this.plans = {
-      update: compile(layout, { ...shared, loss: true, gradients: 'fresh', update: this.optimizer.update }, capacity, this.resident.data),
-      lead:
-        this.batchers.lead &&
-        carry &&
-        compile(layout, shared, { ...capacity, R: this.mostRows(slots, this.batchers.lead) }, this.resident.data),
+    try {
+      this.plans = {
+        update: plan({ ...shared, loss: true, gradients: 'fresh', update: this.optimizer.update }),
+        lead: this.batchers.lead && carry && plan(shared, this.batchers.lead),
+      }
+    } catch (error) {
+      this.optimizer.release()
+      throw error
     }
   }
 
-  /** Rows of the largest frame there can be. */
-  private mostRows(slots: number, batcher = this.batchers.main): number {
+  /** Lengths of the longest sequences that a frame can have, ascending. */
+  private longest(slots: number, batcher: Batcher): Int32Array {
     const window = this.batchers.lead ? Infinity : (this.settings.bptt?.window ?? Infinity)
-    const lengths = Int32Array.from(this.data.train, (id) => Math.min(batcher.length(id), window)).sort()
-    return lengths.subarray(-slots).reduce((sum, length) => sum + length, 0)
+    return Int32Array.from(this.data.train, (id) => Math.min(batcher.length(id), window))
+      .sort()
+      .subarray(-slots)
   }
 
   /** Ends the run after the update in flight; the first reason counts. */

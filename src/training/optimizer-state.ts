@@ -11,7 +11,7 @@ import type { UpdateSettings } from './settings.js'
 /** Moments of trainers that nobody holds any more are given back. */
 const dropped = new FinalizationRegistry<() => void>((release) => release())
 
-const KIND = { sgd: 'SGD', rmsprop: 'RMSPROP', adagrad: 'ADAGRAD', adam: 'ADAM', adamw: 'ADAMW' } as const
+export const KIND = { sgd: 'SGD', rmsprop: 'RMSPROP', adagrad: 'ADAGRAD', adam: 'ADAM', adamw: 'ADAMW' } as const
 
 /** Made out here, so that it holds on to nothing of the state whose end it waits for: a closure inside would share `this` with its neighbours. */
 const releaseOf = (core: Core, taken: number[]) => () => {

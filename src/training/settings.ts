@@ -1,5 +1,7 @@
 /* What train() and trainer() were asked for, with every default filled in (check/options.ts makes it from the user's options). */
 
+import type { Budget } from '../plan/segments.js'
+
 interface Decay {
   readonly lr: number
   readonly weightDecay: number
@@ -36,6 +38,7 @@ export interface UpdateSettings {
   /** undefined: off */
   readonly clipNorm: number | undefined
   readonly clipValue: number | undefined
+  readonly memory: Budget
 }
 
 export interface TrainSettings<D = unknown> extends UpdateSettings {

@@ -39,6 +39,7 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
           scalars: optimizer.scalars(lr),
           writes: optimizer.starts,
           memory,
+          budget: settings.memory,
           reads: () => ({ weights: core.readWeights() }),
         })
         optimizer.starts = []

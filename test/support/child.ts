@@ -19,12 +19,12 @@ export interface Ended {
   readonly milliseconds: number
 }
 
-/** Runs JavaScript (CommonJS, with top-level await) in a new Node. */
-export function inChild(program: string, args: string[] = [], timeout = 60_000): Promise<Ended> {
+/** Runs JavaScript (CommonJS, with top-level await) in a new Node, with arguments of its own behind Node's. */
+export function inChild(program: string, args: string[] = [], timeout = 60_000, own: string[] = []): Promise<Ended> {
   const source = `${PRELUDE}\n;(async () => {${program}})()`
   const begin = performance.now()
   return new Promise((resolve) => {
-    execFile(process.execPath, [...args, '-e', source], { cwd: root, timeout, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [...args, '-e', source, ...own], { cwd: root, timeout, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       const code = error ? (error.signal ?? error.code ?? 1) : 0
       resolve({ code, output: `${stdout}${stderr}`.trim(), milliseconds: performance.now() - begin })
     })

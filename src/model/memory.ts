@@ -1,0 +1,83 @@
+/* memory(): bytes by purpose, of what a model holds now and of what a run or an answer of some size would take. */
+import { chunkRows } from '../inference/chunks.js'
+import { dataFloats, roomy } from '../inference/pass.js'
+import { type Capacity, compile, noData, type Wants } from '../plan/compile.js'
+import { NONE, UNIT_BYTES, unitsOf } from '../plan/memory.js'
+import type { Budget } from '../plan/segments.js'
+import { KIND } from '../training/optimizer-state.js'
+import { momentsOf } from '../training/scalars.js'
+import type { OptimizerSettings } from '../training/settings.js'
+import type { Memory } from '../types.js'
+import type { Core } from './core.js'
+
+export interface Question {
+  readonly batchSize: number
+  readonly length: number
+  readonly sequences: number
+  readonly optimizer: OptimizerSettings
+  readonly memory: Budget
+  readonly task: 'train' | 'predict'
+}
+
+export function memory(core: Core, question: Question | undefined): Memory {
+  if (!question) {
+    const { home, carry, scratch, ...held } = core.engineBytes
+    return table(core, { ...held, home, states: carry + scratch })
+  }
+  return table(core, question.task === 'train' ? training(core, question) : predicting(core, question))
+}
+
+/** As train() does it with this many sequences, all of this length. */
+function training(core: Core, { batchSize, length, sequences, optimizer, memory }: Question) {
+  const { layout } = core
+  const B = Math.min(batchSize, sequences)
+  const moments = Object.values(momentsOf(optimizer)).filter((start) => start !== undefined).length
+  const home = (layout.homeUnits + moments * layout.table.units) * UNIT_BYTES
+  const floats = dataFloats(core, { B: sequences, R: sequences * length })
+  const data = (unitsOf(floats.x) + 2 * unitsOf(floats.targets)) * UNIT_BYTES
+  const update = { optimizer: KIND[optimizer.kind], flags: 0, m: NONE, v: NONE, a: NONE, maxNorm: undefined }
+  const wants: Wants = { pack: true, loss: true, gradients: 'fresh', update }
+  const capacity: Capacity = { B, R: B * length }
+  const within = core.within(memory, wants, capacity, noData, { home, dataBytes: data, carryBytes: 0, steps: length })
+  const states = compile(layout, within, capacity, noData).scratchBytes
+  return { home, data, states, pack: layout.packBytes, workspace: core.workspaceBytes }
+}
+
+/** As predictMany() does it: so many at a time as make a pass. */
+function predicting(core: Core, { batchSize, length }: Question) {
+  const { layout } = core
+  const most = chunkRows(core)
+  const count = batchSize * length <= most ? batchSize : Math.max(1, Math.floor(most / length))
+  const capacity = { B: roomy(count), R: roomy(count * length) }
+  const data = unitsOf(dataFloats(core, capacity).x) * UNIT_BYTES
+  const home = layout.homeUnits * UNIT_BYTES
+  const wants = core.within('full', { outputs: true, pack: true }, capacity, noData, {
+    home,
+    dataBytes: data,
+    carryBytes: 0,
+    steps: roomy(length),
+  })
+  const states = compile(layout, wants, capacity, noData).scratchBytes
+  return { home, data, states, pack: layout.packBytes, workspace: core.workspaceBytes }
+}
+
+function table({ layout }: Core, bytes: { home: number; data: number; states: number; pack: number; workspace: number }): Memory {
+  const block = bytes.home > 0 ? layout.table.units * UNIT_BYTES : 0
+  const { data, states, workspace } = bytes
+  const purposes = { parameters: block, gradients: block, moments: bytes.home - 2 * block, packed: bytes.pack, data, states, workspace }
+  const all = { ...purposes, total: Object.values(purposes).reduce((sum, size) => sum + size, 0) }
+  const lines = Object.entries(all).map(([name, size]) => `${name.padEnd(12)}${readable(size).padStart(10)}`)
+  return Object.defineProperty(all, 'toString', { value: () => lines.join('\n') }) as Memory
+}
+
+/** 1234567 is 1.23 MB. */
+function readable(bytes: number): string {
+  const [unit, size] = (
+    [
+      ['GB', 1e9],
+      ['MB', 1e6],
+      ['kB', 1e3],
+    ] as const
+  ).find(([, size]) => bytes >= size) ?? ['B', 1]
+  return `${size === 1 ? bytes : (bytes / size).toPrecision(3)} ${unit}`
+}
