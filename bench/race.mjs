@@ -35,6 +35,9 @@ function write(folder, cell) {
 export const same = (values, others) =>
   values.every((value, i) => others[i] === undefined || Math.abs(value - others[i]) <= TOLERANCE * Math.abs(others[i]))
 
+/** A contestant at work: a process, or what the entry itself connects to (browser.mjs: a page). */
+const started = (entry, threads, pinned) => entry.connect?.(threads) ?? new Contestant(entry, threads, pinned)
+
 /** Who is here. */
 async function begin(list, threads, pinned, note) {
   const here = []
@@ -42,7 +45,7 @@ async function begin(list, threads, pinned, note) {
   for (const entry of list) {
     const { id, install } = entry
     note(`${id} …`)
-    const process = new Contestant(entry, threads, pinned)
+    const process = started(entry, threads, pinned)
     try {
       const hello = await process.answer(START_SECONDS)
       if (hello.absent !== undefined) throw new Error(hello.absent)
@@ -59,7 +62,7 @@ async function begin(list, threads, pinned, note) {
 /** Restarts a contestant that did not answer: it may be in the middle of something. */
 async function restarted(contestant, threads, pinned) {
   await contestant.process.end()
-  contestant.process = new Contestant(contestant, threads, pinned)
+  contestant.process = started(contestant, threads, pinned)
   await contestant.process.answer(START_SECONDS)
 }
 

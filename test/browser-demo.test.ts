@@ -26,7 +26,7 @@ inChromium(({ open }) => {
   let site: Site
   beforeAll(async () => {
     node('vite', 'bin/vite.js', 'build', '--config', 'examples/page/vite.config.mts', '--outDir', out, '--logLevel', 'warn')
-    site = await serve(out)
+    site = await serve([out])
   }, 60_000)
   afterAll(async () => {
     await site.close()

@@ -59,7 +59,7 @@ inChromium(({ open, memory }) => {
   let site: Site
   let opened: Opened
   beforeAll(async () => {
-    site = await serve(join(import.meta.dirname, '..', 'dist', 'browser'), { '/index.html': INDEX }, ISOLATED)
+    site = await serve([join(import.meta.dirname, '..', 'dist', 'browser')], { '/index.html': INDEX }, ISOLATED)
     opened = await open(site.url)
     await opened.page.waitForFunction('globalThis.bptt')
   })

@@ -1,11 +1,11 @@
-/* TensorFlow.js: simpleRNN and dense of its layers, trainOnBatch and predict; tokens as one-hot vectors. Arguments: threads, and `wasm` or `cpu`. */
+/* TensorFlow.js (tfjs.mjs) as a contestant. Arguments: threads, and `wasm` or `cpu`. */
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { absent, meanSquare, serve } from '../serve.mjs'
+import { absent, serve } from '../serve.mjs'
+import { builder } from './tfjs.mjs'
 
 const require = createRequire(import.meta.url)
 const [threads, backend] = [Number(process.argv[2]), process.argv[3]]
-const LEARNING_RATE = 0.1
 
 async function load() {
   const tf = require('@tensorflow/tfjs')
@@ -21,45 +21,4 @@ async function load() {
 
 const tf = await load().catch(absent)
 
-function build(cell, data) {
-  const { B, T, r, s, t, f, readout } = cell
-  const all = readout === 'all'
-  const rnn = tf.layers.simpleRNN({ units: s, activation: f, batchInputShape: [B, T, r], returnSequences: all })
-  const dense = tf.layers.dense({ units: t })
-  const model = tf.sequential({ layers: [rnn, all ? tf.layers.timeDistributed({ layer: dense }) : dense] })
-  const tensor = ({ data: values, shape }, type) => tf.tensor(values, shape, type)
-  tf.tidy(() => {
-    const { U, W, b, V, c } = data
-    model.setWeights([tensor(U).transpose(), tensor(W).transpose(), tensor(b), tensor(V).transpose(), tensor(c)])
-  })
-  const loss = (right, logits) => tf.losses.softmaxCrossEntropy(right.reshape([-1, t]), logits.reshape([-1, t]))
-  model.compile({ optimizer: tf.train.sgd(LEARNING_RATE), loss })
-  const given = tensor(data.x, cell.tokens ? 'int32' : 'float32')
-  const inputs = () => tf.tidy(() => (cell.tokens ? tf.oneHot(given, r).toFloat() : given.clone()))
-  const y = tf.tidy(() => tf.oneHot(tensor(data.y, 'int32'), t).toFloat())
-  const training = async () => {
-    const x = inputs()
-    const value = await model.trainOnBatch(x, y)
-    x.dispose()
-    return value
-  }
-  const inference = async () => {
-    const logits = tf.tidy(() => model.predict(inputs(), { batchSize: B }))
-    const values = await logits.data()
-    logits.dispose()
-    return values
-  }
-  const repeated = (pass) => async (count) => {
-    for (let n = 0; n < count; n++) await pass()
-  }
-  const passes = {
-    inference: { kind: 'inference', check: async () => meanSquare(await inference()), run: repeated(inference) },
-    training: { kind: 'training', check: training, run: repeated(training) },
-  }
-  const dispose = () => {
-    for (const one of [model, given, y]) one.dispose()
-  }
-  return { passes, dispose }
-}
-
-serve({ name: `tfjs-${backend}`, version: tf.version.tfjs, build })
+serve({ name: `tfjs-${backend}`, version: tf.version.tfjs, build: builder(tf) })

@@ -56,13 +56,13 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
 }
 
 function plainBuild(): Compiled {
-  const module = compile(decode(simd))
+  const module = compile(decode(simd()))
   return { module, isa: 'simd128', arithmetic: 'mul-add', heap: instantiate(module, createPages(1), () => 0).heap.value }
 }
 
 /** The relaxed build, where madd rounds once: its specification allows either. */
 function fused(): Compiled | undefined {
-  const bytes = decode(relaxed)
+  const bytes = decode(relaxed())
   if (!WebAssembly.validate(bytes)) return undefined
   const module = compile(bytes)
   const memory = createPages(1)
