@@ -9,7 +9,7 @@ const JAVASCRIPT_PEER = { alone: true, warm: 5, install: 'npm run bench:peers --
 
 /**
  * `lanes`: the vectors whose peak a contestant is held against, the widest of the machine, those of WebAssembly, or none.
- * `alone`: in Node it has one thread only; `warm`: it needs so many times as long until its compiler has learnt.
+ * `only`: the cells that it can run at all; `alone`: in Node it has one thread only; `warm`: it needs so many times as long until its compiler has learnt.
  * @param python the interpreter that has the Python peers
  * @param others of --peer: [id, command line]
  */
@@ -29,7 +29,7 @@ export function contestants(python, others = []) {
     { id: 'jax', ...inPython('with_jax.py'), install: install('jax') },
     { id: 'tfjs-wasm', ...javascript('peers/with_tfjs.mjs', 'wasm'), lanes: '128-bit', ...JAVASCRIPT_PEER },
     { id: 'tfjs-cpu', ...javascript('peers/with_tfjs.mjs', 'cpu'), ...JAVASCRIPT_PEER },
-    { id: 'brain', ...javascript('peers/with_brain.mjs'), ...JAVASCRIPT_PEER },
+    { id: 'brain', only: ({ tokens }) => tokens, ...javascript('peers/with_brain.mjs'), ...JAVASCRIPT_PEER },
     ...others.map(([id, line]) => {
       const [command, ...args] = line.split(' ')
       return {

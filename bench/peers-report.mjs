@@ -1,4 +1,5 @@
 /* Runs of `npm run bench:peers` as tables: a row for each contestant, a column for each cell, and below them how the package stands. */
+import { grids } from './cells.mjs'
 import { duration, table } from './report.mjs'
 
 const TITLES = { training: 'training, a step', inference: 'inference, a pass' }
@@ -54,36 +55,57 @@ function kindTable(kind, all, cells) {
   return grid(TITLES[kind], cells, [...rows, ...standings(kind, records, cells)])
 }
 
-function head({ machine, threads, pinned, peaks, bandwidths, contestants, absent }) {
-  const list = (object, text) =>
-    Object.entries(object)
-      .map(([name, value]) => `${name} ${text(value)}`)
-      .join(', ') || 'not measured'
+const unique = (list, key) => [...new Map(list.map((entry) => [key(entry), entry])).values()]
+
+/** Where and when, what the machine could do (over several runs: from the least to the most), and who took part. */
+function head(runs) {
+  const [{ machine, threads, pinned }] = runs
+  const range = (values) => {
+    const [least, most] = [Math.min(...values).toFixed(0), Math.max(...values).toFixed(0)]
+    return least === most ? least : `${least}–${most}`
+  }
+  const rates = (of) => {
+    const names = [...new Set(runs.flatMap((run) => Object.keys(of(run))))]
+    const all = (name) => runs.flatMap((run) => of(run)[name] ?? []).map((value) => value.rate ?? value)
+    return names.map((name) => `${name} ${range(all(name))}`).join(', ') || 'not measured'
+  }
+  const here = unique(
+    runs.flatMap((run) => run.contestants),
+    ({ id }) => id,
+  )
+  const absent = unique(
+    runs.flatMap((run) => run.absent),
+    ({ id }) => id,
+  ).filter(({ id }) => !here.some((other) => other.id === id))
+  const when = [runs[0], runs.at(-1)].map((run) => run.machine.date.slice(0, 16).replace('T', ' '))
   return [
-    `${threads} thread${threads === 1 ? '' : 's'}${pinned ? `, pinned to processor ${pinned.join(', ')}` : ''}: ${machine.cpu}, ${machine.system}, Node ${machine.node}, commit ${machine.commit}, ${machine.date}`,
-    `GFLOP/s of multiply-adds: ${list(peaks, (rate) => rate.toFixed(0))}; GB/s of reading: ${list(bandwidths, ({ rate }) => rate.toFixed(0))}`,
-    `here: ${contestants.map(({ id, name, version, description }) => `${id} (${description ? `${description.isa}, ${description.arithmetic}` : `${name} ${version}`})`).join(', ')}`,
+    `${threads} thread${threads === 1 ? '' : 's'}${pinned ? `, pinned to processor ${pinned.join(', ')}` : ''}; ${machine.cpu}, ${machine.system}, Node ${machine.node}`,
+    `commit ${[...new Set(runs.map((run) => run.machine.commit))].join(', ')}; ${runs.length === 1 ? when[0] : `${runs.length} runs, ${when.join(' to ')}`}`,
+    `GFLOP/s of multiply-adds: ${rates(({ peaks }) => peaks)}`,
+    `GB/s of reading: ${rates(({ bandwidths }) => bandwidths)}`,
+    `here: ${here.map(({ id, name, version, description }) => `${id} (${description ? `${description.isa}, ${description.arithmetic}` : `${name} ${version}`})`).join(', ')}`,
     ...absent.map(({ id, reason, install }) => `not here: ${id}: ${reason} (${install})`),
   ]
 }
 
 /** All runs of a number of threads together; where several measured a cell, the last one. */
 function together(runs) {
-  const unique = (list, key) => [...new Map(list.map((entry) => [key(entry), entry])).values()]
   const records = unique(
     runs.flatMap((run) => run.records),
     ({ cell, contestant, pass }) => `${cell} ${contestant} ${pass}`,
   )
+  const known = Object.values(grids).flat()
+  const place = ({ id }) => known.findIndex((cell) => cell.id === id)
   const cells = unique(
     records.map(({ sizes }) => sizes),
     ({ id }) => id,
-  )
+  ).sort((a, b) => place(a) - place(b))
   const left = unique(
     runs.flatMap((run) => run.left),
     ({ cell, contestant }) => `${cell} ${contestant}`,
   )
   return [
-    ...new Set(runs.flatMap(head)),
+    ...head(runs),
     ...['training', 'inference'].map((kind) => `\n${kindTable(kind, records, cells)}`),
     left.length ? `\nLeft out:\n${left.map(({ cell, contestant, reason }) => `  ${cell} ${contestant}: ${reason}`).join('\n')}` : '',
   ].join('\n')

@@ -122,6 +122,7 @@ export async function race(settings, threads, pinned, note) {
           left.push({ cell: cell.id, contestant: contestant.id, reason, ...(wrong && { wrong }) })
           note(`left out: ${cell.id} ${contestant.id}: ${reason}`)
         }
+        if (contestant.only && !contestant.only(cell)) continue
         const expected = contestant.slowest * work.training
         if (expected > patience) {
           leave(`a step would take about ${Math.round(expected)} s`)

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { median } from './clock.mjs'
 
 const [WIDTH, HEIGHT] = [860, 520]
-const PLOT = { left: 64, right: 700, top: 24, bottom: 440 }
+const PLOT = { left: 64, right: 840, top: 24, bottom: 440 }
 const X = [0.25, 128]
 const Y = [2, 400]
 
@@ -48,14 +48,14 @@ function roofs() {
   for (const name of [widest, '128-bit mul-add']) {
     if (!peaks[name]) continue
     parts.push(line([PLOT.left, y(peaks[name])], [PLOT.right, y(peaks[name])], 'roof'))
-    parts.push(text(PLOT.right + 8, y(peaks[name]) + 4, `${name}, ${peaks[name].toFixed(0)} GFLOP/s`, 'small'))
+    parts.push(text(PLOT.right - 6, y(peaks[name]) - 6, `${name}, ${peaks[name].toFixed(0)} GFLOP/s`, 'small', 'end'))
   }
   for (const level of ['L1', 'L2', 'L3', 'DRAM']) {
     const rate = middle(runs.map(({ bandwidths }) => bandwidths[level]?.rate).filter(Boolean))
     if (!rate || !peaks[widest]) continue
     const [from, to] = [Math.max(X[0], Y[0] / rate), Math.min(X[1], peaks[widest] / rate)]
     parts.push(line([x(from), y(rate * from)], [x(to), y(rate * to)], 'roof'))
-    const at = Math.max(from, 0.27)
+    const at = Math.max(from, 0.26)
     const turn = (Math.atan2(y(rate * to) - y(rate * from), x(to) - x(from)) * 180) / Math.PI
     parts.push(
       `<text transform="translate(${x(at)} ${y(rate * at) - 5}) rotate(${turn.toFixed(1)})" class="small">${level}, ${rate.toFixed(0)} GB/s</text>`,
