@@ -19,6 +19,14 @@ const sources = readdirSync(join(root, 'assembly')).filter((name) => name !== 't
 const inputs = [...sources.map((name) => join('assembly', name)), 'asconfig.json']
 const newest = Math.max(...inputs.map((path) => changed(join(root, path))))
 
+/** Where a build says what memory it imports: 3 is shared, which all are compiled for, 1 is not. Their code is good for both. */
+function memoryByte(target) {
+  const bytes = readFileSync(join(root, wasm(target)))
+  const at = bytes.indexOf('\x06memory\x02', 'latin1') + 8
+  if (bytes[at] !== 3) throw new Error(`${target}: this is not where it says what memory it imports`)
+  return at
+}
+
 /**
  * The builds in hexadecimal, piece by piece in turn. They are much alike, and so gzip finds in one what was in the other: its window is 32 kB.
  * Of base64, in which repetitions do not line up, or of one build behind the other it makes half as much again.
@@ -29,7 +37,7 @@ function embedding() {
   for (let from = 0; digits.some(({ length }) => from < length); from += PIECE)
     for (const one of digits) pieces.push(`  '${one.slice(from, from + PIECE)}',\n`)
   const every = (k) => `pieces.filter((_, i) => i % ${targets.length} === ${k}).join('')`
-  const builds = targets.map((target, k) => `export const ${target} = () => ${every(k)}\n`)
+  const builds = targets.map((target, k) => `export const ${target} = () => ({ memory: ${memoryByte(target)}, hex: ${every(k)} })\n`)
   return `const pieces = [\n${pieces.join('')}]\n${builds.join('')}`
 }
 

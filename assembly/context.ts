@@ -15,26 +15,49 @@ import {
   UNIT_FLOATS,
 } from './plan.gen'
 
-/** The arguments of one instruction, moved for a segment: at most 12 words. */
-export const MOVED: usize = 16
 /** Base of each region, one word each. Nothing lies at 0: a pointer of 0 is an operand that is not there. */
 export const REGION_BASES: usize = 64
 /** What one pass of a kernel works on at most: columns of a row of biases, rows and units of a weight gradient. */
 export const COLUMNS: i32 = 65536
 export const CHUNK: i32 = 250
 export const UNITS: i32 = 516
-/** A row of biases or zeros: COLUMNS floats. */
-export const ROW: usize = 128
-/** Sixteen sums of a softmax. */
-export const LANES: usize = ROW + ((<usize>COLUMNS) << 2)
+/** This thread does part `part` of `parts` of each operation. */
+export let part: i32 = 0
+export let parts: i32 = 1
+
+/** A thread's own places, from OWN + part · OWN_BYTES on. Before them are the table of bases and what team.ts keeps. */
+export const OWN: usize = 1024
+export const OWN_BYTES: usize =
+  (((<usize>COLUMNS) << 2) + 1024 + 1024 + ((<usize>(CHUNK + UNITS)) << 5) + ((<usize>(CHUNK * (UNITS + 4))) << 2) + 63) & ~63
+/** Sixteen sums of a softmax, then the result of a helper. */
+export let LANES: usize = 0
+/** The arguments of one instruction, moved for a segment: at most 12 words. */
+export let MOVED: usize = 0
 /** Addresses of the rows of a chunk, one word each. */
-export const SOURCES: usize = LANES + 64
+export let SOURCES: usize = 0
+/** A row of biases or zeros: COLUMNS floats. */
+export let ROW: usize = 0
 /** Of a weight gradient: 8 columns of a chunk; UNITS rows of 8 columns; rows of a chunk by UNITS, in whole tiles. */
-export const PANEL: usize = SOURCES + 1024
-export const EDGE: usize = PANEL + ((<usize>CHUNK) << 5)
-export const LEFT: usize = EDGE + ((<usize>UNITS) << 5)
-/** First byte behind. */
-export const END: usize = (LEFT + ((<usize>(CHUNK * (UNITS + 4))) << 2) + 63) & ~63
+export let PANEL: usize = 0
+export let EDGE: usize = 0
+export let LEFT: usize = 0
+
+/** Takes the places of a thread. */
+export function place(ofPart: i32): void {
+  part = ofPart
+  LANES = OWN + <usize>ofPart * OWN_BYTES
+  MOVED = LANES + 512
+  SOURCES = LANES + 1024
+  ROW = SOURCES + 1024
+  PANEL = ROW + ((<usize>COLUMNS) << 2)
+  EDGE = PANEL + ((<usize>CHUNK) << 5)
+  LEFT = EDGE + ((<usize>UNITS) << 5)
+}
+place(0)
+
+/** This thread's sequences, [Q0, Q1). */
+export let Q0: i32 = 0
+export let Q1: i32 = 0
 
 export let T: i32 = 0
 export let B: i32 = 0
@@ -59,17 +82,54 @@ export let result: usize = 0 // float64 [RESULT_FIELDS]
 let whole: usize = 0
 let starts: usize = 0
 
-/** Takes the frame at `frame`; in `room` the starts of its steps are put, and what a segment has of its own. */
-export function enter(frame: usize, room: usize, planConstants: usize, results: usize): void {
+/** Where this thread's share of 0 … n begins and ends, cut at multiples of grain. */
+export function low(n: i32, grain: i32): i32 {
+  return cut(n, grain, part)
+}
+
+export function high(n: i32, grain: i32): i32 {
+  return cut(n, grain, part + 1)
+}
+
+function cut(n: i32, grain: i32, at: i32): i32 {
+  return min(n, <i32>(((<i64>(n + grain - 1) / grain) * at) / parts) * grain)
+}
+
+/** The same for sequences: cut where the steps, not the sequences, are equally many. */
+function cutSequences(at: i32): i32 {
+  if (at == 0) return 0
+  if (at == parts) return B
+  let left = <i32>((<i64>R * at) / parts)
+  let longer = 0 // sequences of more than i + 1 steps
+  for (let i = T - 1; i >= 0; i--) {
+    const count = int(active, i) - longer
+    const steps = i + 1
+    if (count * steps >= left) return longer + (left + steps - 1) / steps
+    left -= count * steps
+    longer += count
+  }
+  return B
+}
+
+/**
+ * Takes the frame at `frame`. In `room` the first part puts the starts of its steps, and what a segment has of its own; the others may
+ * read them after the next meeting.
+ */
+export function enter(frame: usize, room: usize, planConstants: usize, results: usize, team: i32): void {
+  spent = spending * parts
+  spending = 0
+  parts = team
   whole = frame
   starts = room
   enterFrame()
-  let row = 0
-  for (let i = 0; i < T; i++) {
-    store<i32>(room + ((<usize>i) << 2), row)
-    row += int(active, i)
+  if (part == 0) {
+    let row = 0
+    for (let i = 0; i < T; i++) {
+      store<i32>(room + ((<usize>i) << 2), row)
+      row += int(active, i)
+    }
+    store<i32>(room + ((<usize>T) << 2), row)
   }
-  store<i32>(room + ((<usize>T) << 2), row)
   constants = planConstants
   result = results
   memory.fill(result, 0, (<usize>RESULT_FIELDS) << 3)
@@ -95,6 +155,8 @@ export function enterFrame(): void {
   first = 0
   before = 0
   after = 0
+  Q0 = cutSequences(part)
+  Q1 = cutSequences(part + 1)
 }
 
 /** Segment m of `steps` steps as if it were the frame: segment() of src/plan/frame.ts. */
@@ -107,15 +169,17 @@ export function enterSegment(m: i32, steps: i32): void {
   after = b < T ? int(active, b) : 0
   R = int(start, b) - first
   let next = start + ((<usize>T + 1) << 2)
-  const cut = next
-  for (let i = a; i <= b; i++, next += 4) store<i32>(next, int(start, i) - first)
+  const cuts = next
+  for (let i = a; i <= b; i++, next += 4) if (part == 0) store<i32>(next, int(start, i) - first)
   active += (<usize>a) << 2
-  start = cut
+  start = cuts
   T = b - a
+  Q0 = cutSequences(part)
+  Q1 = cutSequences(part + 1)
   const sequences = (<usize>B) << 2
   const at = next
   let length = T
-  for (let q = 0; q < B; q++, next += 4) {
+  for (let q = 0; part == 0 && q < B; q++, next += 4) {
     while (length > 0 && int(active, length - 1) <= q) length--
     const row = int(saved, q)
     const here = row < 0 ? m == 0 : row >= first && row < first + R
@@ -163,10 +227,14 @@ export function setResult(field: i32, value: f64): void {
 declare function stopped(): bool
 
 let unpolled: i64 = 0
+/** Multiplications of the last frame, by all threads. */
+export let spent: i64 = 0
+let spending: i64 = 0
 
-/** Counts multiplications towards the next poll. */
+/** Counts multiplications, which tell how long a frame takes. */
 export function spend(work: i64): void {
   unpolled += work
+  spending += work
 }
 
 /** Whether to give up. Leaves the module only about every 50 µs of work: a step of a small network is shorter than the call. */

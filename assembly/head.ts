@@ -1,6 +1,26 @@
 // From states to outputs and losses: LAST, LOSS, SUM_LOSS, ACTIVATE. Shapes: src/plan/operations.ts; formulas: docs/numerics.md.
 // Letters: N outputs, z logits, y targets, w weights, o outputs; q a sequence, i a step, j an output.
-import { active, B, COLUMNS, first, from, int, LANES, last, pointer, ROW, scalars, setResult, start, stride, T, tbase } from './context'
+import {
+  active,
+  COLUMNS,
+  first,
+  from,
+  high,
+  int,
+  LANES,
+  last,
+  low,
+  pointer,
+  Q0,
+  Q1,
+  ROW,
+  scalars,
+  setResult,
+  start,
+  stride,
+  T,
+  tbase,
+} from './context'
 import { expRow, ln, sigmoidRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
@@ -33,13 +53,13 @@ import { rowsOf } from './project'
 import { laneMask, loadPart } from './simd'
 
 export function LAST(args: usize): void {
-  let dst = pointer(args, LAST_dst)
+  const dst = pointer(args, LAST_dst)
   const s0 = pointer(args, LAST_s0)
   const s = pointer(args, LAST_s)
   const row = stride(int(args, LAST_S))
-  for (let q = 0; q < B; q++, dst += row) {
+  for (let q = Q0; q < Q1; q++) {
     const at = int(last, q)
-    copyRow(dst, at < 0 ? s0 + <usize>q * row : s + <usize>at * row, row)
+    copyRow(dst + <usize>q * row, at < 0 ? s0 + <usize>q * row : s + <usize>at * row, row)
   }
 }
 
@@ -164,11 +184,11 @@ function weigh(dz: usize, o: usize, y: usize, w: usize, scale: f32, N: i32): voi
 
 export function LOSS(args: usize): void {
   if (int(args, LOSS_rows) == ROWS_BATCH) {
-    for (let q = 0; q < B; q++) lossOfRow(args, q, int(tbase, q), true)
+    for (let q = Q0; q < Q1; q++) lossOfRow(args, q, int(tbase, q), true)
   } else {
     for (let i = 0; i < T; i++) {
-      const rows = int(active, i)
-      for (let q = 0; q < rows; q++) lossOfRow(args, int(start, i) + q, int(tbase, q) + i, i >= int(from, q))
+      const end = min(Q1, int(active, i))
+      for (let q = Q0; q < end; q++) lossOfRow(args, int(start, i) + q, int(tbase, q) + i, i >= int(from, q))
     }
   }
 }
@@ -212,12 +232,14 @@ export function SUM_LOSS(args: usize): void {
 }
 
 export function ACTIVATE(args: usize): void {
-  let o = pointer(args, ACTIVATE_o)
-  let z = pointer(args, ACTIVATE_z)
   const N = int(args, ACTIVATE_N)
   const head = int(args, ACTIVATE_head)
   const row = stride(N)
-  const end = z + <usize>rowsOf(int(args, ACTIVATE_rows)) * row
+  const rows = rowsOf(int(args, ACTIVATE_rows))
+  const begin = <usize>low(rows, 1) * row
+  let o = pointer(args, ACTIVATE_o) + begin
+  let z = pointer(args, ACTIVATE_z) + begin
+  const end = pointer(args, ACTIVATE_z) + <usize>high(rows, 1) * row
   for (; z < end; z += row, o += row) {
     if (head == HEAD_SOFTMAX) {
       const sum = f32x4.splat(exponentials(o, z, N, maximum(z, N)))

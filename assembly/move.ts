@@ -1,5 +1,5 @@
 // Operations that only move rows: ZERO, COPY, FETCH, STATE_IN, STATE_OUT. Shapes: src/plan/operations.ts.
-import { active, B, base, init, int, pointer, saved, slot, start, stride, T } from './context'
+import { active, base, high, init, int, low, pointer, Q0, Q1, saved, slot, start, stride, T } from './context'
 import {
   COPY_dst,
   COPY_src,
@@ -30,22 +30,27 @@ export function zeroRow(dst: usize, bytes: usize): void {
 }
 
 export function ZERO(args: usize): void {
-  memory.fill(pointer(args, ZERO_dst), 0, <usize>int(args, ZERO_units) * UNIT_BYTES)
+  const units = int(args, ZERO_units)
+  const begin = low(units, 1)
+  memory.fill(pointer(args, ZERO_dst) + <usize>begin * UNIT_BYTES, 0, <usize>(high(units, 1) - begin) * UNIT_BYTES)
 }
 
 export function COPY(args: usize): void {
-  memory.copy(pointer(args, COPY_dst), pointer(args, COPY_src), <usize>int(args, COPY_units) * UNIT_BYTES)
+  const units = int(args, COPY_units)
+  const begin = <usize>low(units, 1) * UNIT_BYTES
+  memory.copy(pointer(args, COPY_dst) + begin, pointer(args, COPY_src) + begin, <usize>high(units, 1) * UNIT_BYTES - begin)
 }
 
 export function FETCH(args: usize): void {
-  let dst = pointer(args, FETCH_dst)
+  const to = pointer(args, FETCH_dst)
   const data = pointer(args, FETCH_data)
   const K = int(args, FETCH_K)
   const whole = (<usize>(K & ~3)) << 2
   const row = stride(K)
   for (let i = 0; i < T; i++) {
-    const rows = int(active, i)
-    for (let q = 0; q < rows; q++, dst += row) {
+    const end = min(Q1, int(active, i))
+    for (let q = Q0; q < end; q++) {
+      const dst = to + <usize>(int(start, i) + q) * row
       const src = data + <usize>(int(base, q) + i) * ((<usize>K) << 2)
       copyRow(dst, src, whole)
       if (K & 3) v128.store(dst + whole, loadPart(src + whole, K & 3))
@@ -56,10 +61,11 @@ export function FETCH(args: usize): void {
 }
 
 export function STATE_IN(args: usize): void {
-  let dst = pointer(args, STATE_IN_dst)
+  const to = pointer(args, STATE_IN_dst)
   const carry = pointer(args, STATE_IN_carry)
   const row = stride(int(args, STATE_IN_S))
-  for (let q = 0; q < B; q++, dst += row) {
+  for (let q = Q0; q < Q1; q++) {
+    const dst = to + <usize>q * row
     const from = int(init, q)
     if (from < 0) zeroRow(dst, row)
     else copyRow(dst, carry + <usize>from * row, row)
@@ -71,7 +77,7 @@ export function STATE_OUT(args: usize): void {
   const s0 = pointer(args, STATE_OUT_s0)
   const s = pointer(args, STATE_OUT_s)
   const row = stride(int(args, STATE_OUT_S))
-  for (let q = 0; q < B; q++) {
+  for (let q = Q0; q < Q1; q++) {
     const to = int(slot, q)
     if (to < 0) continue
     const at = int(saved, q)

@@ -1,6 +1,6 @@
 // From gradients to new parameters: NORM, STEP_NORMS, CLIP, UPDATE over dense blocks of whole 64-byte units. Each optimiser's list of
 // operations stands in src/plan/optimizers.ts, line for line as here. Norms are float64.
-import { B, constants, getResult, int, pointer, R, scalars, setResult, stride } from './context'
+import { B, constants, getResult, high, int, low, pointer, R, scalars, setResult, stride } from './context'
 import {
   CLIP_maxNorm,
   NORM_BLOCK,
@@ -85,7 +85,9 @@ export function STEP_NORMS(args: usize): void {
 }
 
 function rowNorms(norms: usize, x: usize, rows: i32, S: i32): void {
-  for (let row = 0; row < rows; row++, norms += 8, x += stride(S)) store<f64>(norms, Math.sqrt(sumOfSquares(x, S)))
+  const end = high(rows, 1)
+  for (let row = low(rows, 1); row < end; row++)
+    store<f64>(norms + ((<usize>row) << 3), Math.sqrt(sumOfSquares(x + <usize>row * stride(S), S)))
 }
 
 export function CLIP(args: usize): void {
@@ -120,7 +122,8 @@ export function UPDATE(args: usize): void {
   const all = (flags & UPDATE_FLAG_DECAY_BIASES) != 0
   const decayed = flags & UPDATE_FLAG_DECAY ? (all ? size : <usize>int(args, UPDATE_matrixUnits) * (UNIT_FLOATS << 2)) : 0
 
-  for (let x: usize = 0; x < size; x += 16) {
+  const end = <usize>high(int(args, UPDATE_units), 1) * (UNIT_FLOATS << 2)
+  for (let x = <usize>low(int(args, UPDATE_units), 1) * (UNIT_FLOATS << 2); x < end; x += 16) {
     let P = v128.load(p + x)
     let G = f32x4.mul(v128.load(g + x), k)
     if (flags & UPDATE_FLAG_CLIP_VALUE) G = clamp(G, f32x4.neg(bound), bound)

@@ -4,7 +4,28 @@
 // Pack forms: PROJECT and PROJECT_DX are panels of 8 outputs, pack[panel][inner][8], zeros beyond the last output; GATHER is Mᵀ in rows
 // of stride(N).
 import {
-  active, B, base, CHUNK, COLUMNS, EDGE, int, LEFT, PANEL, pointer, R, ROW, SOURCES, spend, start, stride, T, UNITS,
+  active,
+  B,
+  base,
+  CHUNK,
+  COLUMNS,
+  EDGE,
+  high,
+  int,
+  LEFT,
+  low,
+  PANEL,
+  pointer,
+  Q0,
+  Q1,
+  R,
+  ROW,
+  SOURCES,
+  spend,
+  start,
+  stride,
+  T,
+  UNITS,
 } from './context'
 import { zeroRow } from './move'
 import {
@@ -61,6 +82,8 @@ import { row1, row4, tile1, tile2, tile3, tile4, tile5, tile6 } from './tile.gen
 const INNER: i32 = 512
 /** Rows of one pass at most: a block of a (288 KiB) stays in the second. */
 const ROWS: i32 = 144
+/** Rows are shared out in multiples of every tile. */
+const TALL: i32 = 12
 /** Rows of dy of at most so many bytes are read where they are. */
 const DIRECT: usize = 1024
 
@@ -74,9 +97,14 @@ export function PACK(args: usize): void {
   const N = int(args, PACK_N)
   const K = int(args, PACK_K)
   const form = int(args, PACK_form)
-  if (form == PACK_PROJECT) packRows(pack, M, N, K)
-  else if (form == PACK_GATHER) transpose(pack, stride(N), M, (<usize>K) << 2, N, K)
-  else packColumns(pack, M, N, K)
+  const row = (<usize>K) << 2
+  if (form == PACK_PROJECT) {
+    const n = low(N, 8)
+    packRows(pack + <usize>n * row, M + <usize>n * row, high(N, 8) - n, K)
+  } else if (form == PACK_GATHER) {
+    const n = low(N, 16)
+    transpose(pack + ((<usize>n) << 2), stride(N), M + <usize>n * row, row, high(N, 16) - n, K)
+  } else packColumns(pack, M, N, K)
 }
 
 /** pack[n / 8][k][n % 8] = M[n, k]. */
@@ -92,8 +120,11 @@ function packRows(pack: usize, M: usize, N: i32, K: i32): void {
 
 /** pack[k / 8][n][k % 8] = M[n, k]. */
 function packColumns(pack: usize, M: usize, N: i32, K: i32): void {
-  for (let k = 0; k < K; k += 8, M += 32) {
-    let from = M
+  const end = high(K, 8)
+  let k = low(K, 8)
+  pack += <usize>k * ((<usize>N) << 2)
+  for (; k < end; k += 8) {
+    let from = M + ((<usize>k) << 2)
     for (let n = 0; n < N; n++, from += (<usize>K) << 2, pack += 32) {
       v128.store(pack, loadPart(from, K - k))
       v128.store(pack, loadPart(from + 16, K - k - 4), 16)
@@ -193,7 +224,17 @@ function multiplyPanel(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda
 
 /** Tiles of TILE_ROWS. */
 function tiles(
-  y: usize, ldy: usize, c: usize, ldc: usize, a: usize, lda: usize, da: usize, next: usize, b: usize, K: i32, count: i32,
+  y: usize,
+  ldy: usize,
+  c: usize,
+  ldc: usize,
+  a: usize,
+  lda: usize,
+  da: usize,
+  next: usize,
+  b: usize,
+  K: i32,
+  count: i32,
 ): void {
   if (TILE_ROWS == 6) tile6(y, ldy, c, ldc, a, lda, da, next, b, K, count)
   else tile4(y, ldy, c, ldc, a, lda, da, next, b, K, count)
@@ -219,14 +260,15 @@ function sumBias(bias: usize, bias2: usize, N: i32): void {
 }
 
 export function PROJECT(args: usize): void {
-  const y = pointer(args, PROJECT_y)
-  const x = pointer(args, PROJECT_x)
   const pack = pointer(args, PROJECT_pack)
   const bias = pointer(args, PROJECT_bias)
   const bias2 = pointer(args, PROJECT_bias2)
   const N = int(args, PROJECT_N)
   const K = int(args, PROJECT_K)
-  const rows = rowsOf(int(args, PROJECT_rows))
+  const row = low(rowsOf(int(args, PROJECT_rows)), TALL)
+  const rows = high(rowsOf(int(args, PROJECT_rows)), TALL) - row
+  const y = pointer(args, PROJECT_y) + <usize>row * stride(N)
+  const x = pointer(args, PROJECT_x) + <usize>row * stride(K)
   for (let n = 0; n < N; n += COLUMNS) {
     const at = (<usize>n) << 2
     const width = min(COLUMNS, N - n)
@@ -244,14 +286,14 @@ export function GATHER(args: usize): void {
   const N = int(args, GATHER_N)
   const row = stride(N)
   for (let n = 0; n < N; n += COLUMNS) {
-    const first = (<usize>n) << 2
+    const left = (<usize>n) << 2
     const width = stride(min(COLUMNS, N - n))
-    sumBias(bias ? bias + first : 0, bias2 ? bias2 + first : 0, min(COLUMNS, N - n))
-    let to = y + first
+    sumBias(bias ? bias + left : 0, bias2 ? bias2 + left : 0, min(COLUMNS, N - n))
     for (let i = 0; i < T; i++) {
-      const rows = int(active, i)
-      for (let q = 0; q < rows; q++, to += row) {
-        const column = pack + first + <usize>int(tokens, int(base, q) + i) * row
+      const end = min(Q1, int(active, i))
+      for (let q = Q0; q < end; q++) {
+        const to = y + left + <usize>(int(start, i) + q) * row
+        const column = pack + left + <usize>int(tokens, int(base, q) + i) * row
         for (let at: usize = 0; at < width; at += 16) v128.store(to + at, f32x4.add(v128.load(ROW + at), v128.load(column + at)))
       }
     }
@@ -259,12 +301,13 @@ export function GATHER(args: usize): void {
 }
 
 export function PROJECT_DX(args: usize): void {
-  const dx = pointer(args, PROJECT_DX_dx)
-  const dy = pointer(args, PROJECT_DX_dy)
   const pack = pointer(args, PROJECT_DX_pack)
   const N = int(args, PROJECT_DX_N)
   const K = int(args, PROJECT_DX_K)
-  const rows = rowsOf(int(args, PROJECT_DX_rows))
+  const row = low(rowsOf(int(args, PROJECT_DX_rows)), TALL)
+  const rows = high(rowsOf(int(args, PROJECT_DX_rows)), TALL) - row
+  const dx = pointer(args, PROJECT_DX_dx) + <usize>row * stride(K)
+  const dy = pointer(args, PROJECT_DX_dy) + <usize>row * stride(N)
   if (int(args, PROJECT_DX_accumulate)) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
   else multiply(dx, stride(K), zeros(K), 0, dy, stride(N), pack, rows, K, N)
 }
@@ -287,6 +330,12 @@ export function PROJECT_DW(args: usize): void {
  */
 export function weightGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: i32): void {
   spend(<i64>rows * N * K)
+  // Shared out along the longer side, so that as little as possible is packed twice.
+  const down = N > K
+  const top = down ? low(N, TALL) : 0
+  const bottom = down ? high(N, TALL) : N
+  const left = down ? 0 : low(K, 8)
+  const right = down ? K : high(K, 8)
   let step = T - 1
   for (let end = rows; end > 0; end -= CHUNK) {
     const count = min(CHUNK, end)
@@ -301,12 +350,13 @@ export function weightGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32
       store<usize>(SOURCES + ((<usize>j) << 2), from)
     }
     const last = dy + <usize>(end - 1) * stride(N)
-    for (let n = 0; n < N; n += UNITS) chunkGradient(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), min(UNITS, N - n), K, count)
+    for (let n = top; n < bottom; n += UNITS)
+      chunkGradient(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), min(UNITS, bottom - n), K, left, right, count)
   }
 }
 
-/** One chunk for N ≤ UNITS rows of dM: `count` rows of dy that end at `last`, with those of x at SOURCES. */
-function chunkGradient(dM: usize, last: usize, lddy: usize, N: i32, K: i32, count: i32): void {
+/** One chunk for N ≤ UNITS rows and columns [k, end) of dM: `count` rows of dy that end at `last`, with those of x at SOURCES. */
+function chunkGradient(dM: usize, last: usize, lddy: usize, N: i32, K: i32, k: i32, end: i32, count: i32): void {
   // Narrow rows of dy are read where they are; wide ones would crowd a few sets of the caches, and are packed in tiles first.
   let left = last
   let da = -lddy
@@ -317,7 +367,7 @@ function chunkGradient(dM: usize, last: usize, lddy: usize, N: i32, K: i32, coun
     da = (<usize>TILE_ROWS) << 2
     next = <usize>count * da
   }
-  for (let k = 0; k < K; k += 8) {
+  for (; k < end; k += 8) {
     packPanel(PANEL, (<usize>k) << 2, count)
     const out = dM + ((<usize>k) << 2)
     const row = (<usize>K) << 2
@@ -372,14 +422,15 @@ export function BIAS_DW(args: usize): void {
   const N = int(args, BIAS_DW_N)
   const rows = rowsOf(int(args, BIAS_DW_rows))
   const row = stride(N)
-  for (let n = 0; n < N; n += 16) {
+  const end = high(N, 16)
+  for (let n = low(N, 16); n < end; n += 16) {
     const out = db + ((<usize>n) << 2)
     let b0 = loadPart(out, N - n)
     let b1 = loadPart(out + 16, N - n - 4)
     let b2 = loadPart(out + 32, N - n - 8)
     let b3 = loadPart(out + 48, N - n - 12)
-    const first = dy + ((<usize>n) << 2)
-    for (let at = first + <usize>rows * row; at > first; ) {
+    const top = dy + ((<usize>n) << 2)
+    for (let at = top + <usize>rows * row; at > top; ) {
       at -= row
       b0 = f32x4.add(b0, v128.load(at))
       b1 = f32x4.add(b1, v128.load(at, 16))
@@ -394,20 +445,21 @@ export function BIAS_DW(args: usize): void {
 }
 
 export function GATHER_DW(args: usize): void {
-  const dM = pointer(args, GATHER_DW_dM)
-  let dy = pointer(args, GATHER_DW_dy)
+  const n = low(int(args, GATHER_DW_N), 16)
   const tokens = pointer(args, GATHER_DW_tokens)
-  const pack = pointer(args, GATHER_DW_pack)
-  const N = int(args, GATHER_DW_N)
+  const N = high(int(args, GATHER_DW_N), 16) - n
   const K = int(args, GATHER_DW_K)
-  const row = stride(N)
+  const row = stride(int(args, GATHER_DW_N))
+  const dM = pointer(args, GATHER_DW_dM) + <usize>n * ((<usize>K) << 2)
+  const pack = pointer(args, GATHER_DW_pack) + ((<usize>n) << 2)
+  let dy = pointer(args, GATHER_DW_dy) + ((<usize>n) << 2)
   transpose(pack, row, dM, (<usize>K) << 2, N, K)
   dy += <usize>R * row
   for (let i = T - 1; i >= 0; i--) {
     for (let q = int(active, i) - 1; q >= 0; q--) {
       dy -= row
       const column = pack + <usize>int(tokens, int(base, q) + i) * row
-      for (let at: usize = 0; at < row; at += 16) v128.store(column + at, f32x4.add(v128.load(column + at), v128.load(dy + at)))
+      for (let at: usize = 0; at < stride(N); at += 16) v128.store(column + at, f32x4.add(v128.load(column + at), v128.load(dy + at)))
     }
   }
   transpose(dM, (<usize>K) << 2, pack, row, K, N)

@@ -1,6 +1,6 @@
 // The time loops: RECUR, RECUR_BACK and the gradient of W. Shapes and orders: src/plan/operations.ts, docs/numerics.md. Only what depends
 // on the state before is here; the products over all rows are project.ts.
-import { active, after, B, int, pointer, poll, R, start, stride, T } from './context'
+import { active, after, int, pointer, poll, Q0, Q1, R, start, stride, T } from './context'
 import { activateRow, derivativeRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import {
@@ -29,6 +29,7 @@ import {
   RECUR_s0,
 } from './plan.gen'
 import { multiply, weightGradient, zeros } from './project'
+import { isLeader, leave, left } from './team'
 
 /** @returns false where it was told to stop. */
 export function RECUR(args: usize, stoppable: bool): bool {
@@ -37,14 +38,15 @@ export function RECUR(args: usize, stoppable: bool): bool {
   const S = int(args, RECUR_S)
   const cell = int(args, RECUR_cell)
   const row = stride(S)
-  let before = pointer(args, RECUR_s0)
+  let before = pointer(args, RECUR_s0) + <usize>Q0 * row
   for (let i = 0; i < T; i++) {
-    const rows = int(active, i)
-    const now = s + <usize>int(start, i) * row
+    const rows = min(Q1, int(active, i)) - Q0
+    if (rows <= 0) return true
+    const now = s + <usize>(int(start, i) + Q0) * row
     multiply(now, row, now, row, before, row, pack, rows, S, S)
     activateRow(now, <usize>rows * row, cell)
     before = now
-    if (stoppable && poll()) return false
+    if (stoppable && told()) return false
   }
   return true
 }
@@ -61,32 +63,34 @@ export function RECUR_BACK(args: usize, stoppable: bool): bool {
   const g = pointer(args, RECUR_BACK_g)
   const g0 = pointer(args, RECUR_BACK_g0)
   const row = stride(S)
-  let later = pointer(args, RECUR_BACK_after) // the step after this one
-  let alive = after // and its rows
+  let later = pointer(args, RECUR_BACK_after) + <usize>Q0 * row // the step after this one
+  let alive = max(0, min(Q1, after) - Q0) // and its rows
   const none = zeros(S)
   const ends = kind == ABOVE_LAST ? above : 0
   for (let i = T - 1; i >= 0; i--) {
-    const rows = int(active, i)
-    const first = <usize>int(start, i) * row
-    const now = d + first
+    const rows = min(Q1, int(active, i)) - Q0
+    if (rows <= 0) continue
+    const at = <usize>(int(start, i) + Q0) * row
+    const now = d + at
     if (kind == ABOVE_STEPS) {
-      const own = above + first
+      const own = above + at
       if (own != now) memory.copy(now, own, <usize>rows * row)
       if (alive) multiply(now, row, now, row, later, row, pack, alive, S, S)
     } else {
       // Sequences end in the order of rows, last ones first: those of the step after this one have nothing above them here.
       if (alive) multiply(now, row, none, 0, later, row, pack, alive, S, S)
-      for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, q, row)
+      for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, Q0 + q, row)
     }
-    if (g) memory.copy(g + first, now, <usize>rows * row)
-    derivativeRow(now, s + first, <usize>rows * row, cell)
+    if (g) memory.copy(g + at, now, <usize>rows * row)
+    derivativeRow(now, s + at, <usize>rows * row, cell)
     later = now
     alive = rows
-    if (stoppable && poll()) return false
+    if (stoppable && told()) return false
   }
   if (g0) {
-    if (alive) multiply(g0, row, none, 0, later, row, pack, alive, S, S)
-    for (let q = alive; q < B; q++) atEnd(g0 + <usize>q * row, ends, q, row)
+    const own = <usize>Q0 * row
+    if (alive) multiply(g0 + own, row, none, 0, later, row, pack, alive, S, S)
+    for (let q = Q0 + alive; q < Q1; q++) atEnd(g0 + <usize>q * row, ends, q, row)
   }
   return true
 }
@@ -95,6 +99,14 @@ export function RECUR_BACK(args: usize, stoppable: bool): bool {
 function atEnd(to: usize, above: usize, q: i32, row: usize): void {
   if (above) copyRow(to, above + <usize>q * row, row)
   else zeroRow(to, row)
+}
+
+/** Whether to end a time loop early. */
+function told(): bool {
+  if (!isLeader()) return left()
+  if (!poll()) return false
+  leave()
+  return true
 }
 
 export function RECUR_DW(args: usize): void {

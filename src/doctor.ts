@@ -32,8 +32,8 @@ export async function doctor(): Promise<Diagnosis> {
       return {
         name,
         usable: true,
-        fast: backend.describe({ numerics: 'fast', threads }),
-        portable: backend.describe({ numerics: 'portable', threads }),
+        fast: backend.describe({ numerics: 'fast', threads: undefined }),
+        portable: backend.describe({ numerics: 'portable', threads: undefined }),
       }
     } catch (error) {
       return { name, usable: false, reason: error instanceof Error ? error.message : String(error) }

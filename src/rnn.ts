@@ -299,8 +299,10 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     why: { candidate: string; refused: string }[]
   } {
     const core = RNN.#of(this)
-    const { name, isa, arithmetic, threads } = core.description
-    return { name, isa, arithmetic: arithmetic as 'fma' | 'mul-add', threads, why: core.backend.why.map((refusal) => ({ ...refusal })) }
+    const { name, isa, arithmetic, threads, alone } = core.description
+    const why: { candidate: string; refused: string }[] = core.backend.why.map((refusal) => ({ ...refusal }))
+    if (alone) why.push({ candidate: `${name}, ${core.options.threads} threads`, refused: alone })
+    return { name, isa, arithmetic: arithmetic as 'fma' | 'mul-add', threads, why }
   }
 
   /** Frees the memory outside of JavaScript now rather than at garbage collection. What runs on the model rejects with ERR_DISPOSED. */

@@ -65,7 +65,7 @@ export interface Config<I = Input, O = Output, R = Readout> {
   seed?: number
   /** Default 'auto': native, then WebAssembly, then the reference; BPTT_BACKEND changes what 'auto' means. */
   backend?: 'auto' | 'native' | 'wasm' | 'reference'
-  /** At most this many threads. Default: what the machine offers. */
+  /** At most this many threads. Default: what the machine offers, and 1 on WebAssembly, where more are Workers that share memory. */
   threads?: number
   /** 'portable': the arithmetic that every backend can do, so that all give the same bits. Default 'fast'. */
   numerics?: 'fast' | 'portable'

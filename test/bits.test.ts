@@ -15,7 +15,7 @@ import { BACKENDS, onEach, TARGETS } from './support/targets.js'
 import { hashOf, lengthsOf, sequencesOf, tokensOf } from './support/tasks.js'
 
 onEach(TARGETS, ({ config, arithmetic }) => {
-  for (const threads of config.backend === 'native' ? [1, 2, 3, 8] : [1])
+  for (const threads of config.backend === 'native' ? [1, 2, 3, 8] : config.backend === 'wasm' ? [1, 2] : [1])
     it.each(Object.keys(runs).map((name, i) => [name, i] as const))(`${threads} thread${threads > 1 ? 's' : ''}: %s`, async (name, i) => {
       const run = runs[name as keyof typeof runs]
       const model = new RNN({ ...run.config, ...config, threads } as never)
@@ -44,7 +44,7 @@ it.each(Object.keys(runs).map((name, i) => [name, i] as const))(
 onEach(BACKENDS.slice(0, 2), ({ config }) => {
   it('large layers do not depend on the number of threads, nor on the backend', async () => {
     const hashes = new Set<string>()
-    for (const threads of config.backend === 'native' ? [1, 2, 3, 8] : [1]) {
+    for (const threads of config.backend === 'native' ? [1, 2, 3, 8] : config.backend === 'wasm' ? [1, 2] : [1]) {
       const model = new RNN({ input: 40, state: 150, output: 60, readout: 'all', ...config, threads, numerics: 'portable' })
       const some = lengthsOf(70, 13)
       await model.train({ x: sequencesOf(some, 40), y: tokensOf(some, 60) }, { epochs: 1, batchSize: 35 })

@@ -14,8 +14,8 @@ export type Arithmetic = 'fma' | 'mul-add' | 'float64'
 export interface EngineOptions {
   /** 'portable' asks for the mul-add class everywhere, 'fast' for the fastest that the machine has. */
   readonly numerics: 'fast' | 'portable'
-  /** At most this many threads; backends without threads use one. */
-  readonly threads: number
+  /** At most this many threads; undefined leaves it to the backend. Backends without threads use one. */
+  readonly threads: number | undefined
 }
 
 export interface EngineDescription {
@@ -24,6 +24,8 @@ export interface EngineDescription {
   readonly isa: string
   readonly arithmetic: Arithmetic
   readonly threads: number
+  /** Why it has one thread where more were asked for. */
+  readonly alone?: string
 }
 
 export interface Write {

@@ -9,6 +9,7 @@ import { type Listener, type Post, platform } from '../platform/platform.js'
 import type { Job, JobResult, LocalEngine } from './engine.js'
 import { errorMessage, type JobMessage, type Reply, type Request } from './messages.js'
 import { loadBackend } from './select.js'
+import { help } from './wasm-instance.js'
 
 /** Between slices of about this many seconds a job can be stopped. */
 const SLICE = 0.002
@@ -54,6 +55,7 @@ export function host(post: Post, { alone }: { alone: boolean }): Listener {
 
   return (message) => {
     const request = message as Request
+    if (request.kind === 'help') return help(request)
     const hosted = engines.get(request.engine)
     const running = hosted && !('error' in hosted) ? hosted : undefined
     switch (request.kind) {

@@ -2,6 +2,7 @@
 import { BpttError, type ErrorCode } from '../errors.js'
 import type { Plan } from '../plan/plan.js'
 import type { BackendName, EngineOptions, Job, JobResult } from './engine.js'
+import type { Call } from './wasm-instance.js'
 
 /** A job whose plan is a number where the engine has seen it before. */
 export interface JobMessage extends Omit<Job, 'plan'> {
@@ -9,6 +10,7 @@ export interface JobMessage extends Omit<Job, 'plan'> {
 }
 
 export type Request =
+  | Call
   /** @param stop shared memory whose first int32 is not 0 when the job in flight must end; without it there are 'stop' messages */
   | {
       readonly kind: 'create'

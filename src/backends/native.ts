@@ -140,7 +140,9 @@ class NativeEngine implements Engine, LocalEngine {
     readonly description: EngineDescription,
     { numerics, threads }: EngineOptions,
   ) {
-    this.handle = calling(() => addon.createEngine(isa(), numerics === 'portable', Math.min(threads, MAX_THREADS)))
+    this.handle = calling(() =>
+      addon.createEngine(isa(), numerics === 'portable', Math.min(threads ?? addon.availableThreads(), MAX_THREADS)),
+    )
   }
 
   run(job: Job): JobResult {
@@ -202,7 +204,7 @@ export function loadNative(): Backend {
   const describe = ({ numerics, threads }: EngineOptions): EngineDescription => ({
     name: 'native',
     ...addon.describe(isa(), numerics === 'portable'),
-    threads: Math.min(threads, addon.availableThreads()),
+    threads: Math.min(threads ?? Infinity, addon.availableThreads()),
   })
   const create = (options: EngineOptions) =>
     new NativeEngine(

@@ -21,7 +21,8 @@ const MAX_PAGES = 65536
 /** Kernels read whole vectors, and the last may begin at the last float. */
 const SLACK = 64
 
-export const createPages = (bytes: number) => new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE), maximum: MAX_PAGES })
+export const createPages = (bytes: number, shared = false) =>
+  new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE), maximum: MAX_PAGES, shared })
 
 export class WasmMemory {
   /** Bytes of each region. */

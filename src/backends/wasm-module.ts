@@ -1,41 +1,42 @@
 /*
  * The compiled WASM modules, one of each a process, compiled when first asked for: the plain build, and the relaxed one where the
- * engine takes it and really fuses. Called by wasm.ts.
+ * engine takes it and really fuses; each for memory of its own or, with threads, for shared memory, in which one byte of the module
+ * differs. Called by wasm.ts.
  */
 import { BpttError, show } from '../errors.js'
 import type { Arithmetic, EngineOptions } from './engine.js'
 import { relaxed, simd } from './wasm-bytes.gen.js'
+import { instantiate } from './wasm-instance.js'
 import { createPages } from './wasm-memory.js'
 
 export interface Compiled {
   readonly module: WebAssembly.Module
   readonly isa: 'simd128' | 'relaxed-simd'
   readonly arithmetic: Arithmetic
-  /** Bytes that the module needs before its heap. */
+  /** Bytes that the module needs before its heap, and those that each thread more needs. */
   readonly heap: number
-}
-
-/** What assembly/index.ts exports. */
-export interface Exports {
-  readonly heap: WebAssembly.Global
-  readonly regionBases: WebAssembly.Global
-  probe(at: number): void
-  run(code: number, end: number, constants: number, frame: number, starts: number, result: number): void
+  readonly each: number
 }
 
 let plain: Compiled | undefined
 let fast: Compiled | undefined
+const forShared = new Map<Compiled, Compiled>()
 
-/** @throws ERR_BACKEND where WebAssembly cannot be used here. */
-export function compiled(numerics: EngineOptions['numerics']): Compiled {
+/**
+ * @param shared whether it is to run on shared memory
+ * @throws ERR_BACKEND where WebAssembly cannot be used here.
+ */
+export function compiled(numerics: EngineOptions['numerics'], shared = false): Compiled {
+  if (shared) {
+    const alone = compiled(numerics)
+    const build = alone.isa === 'simd128' ? simd() : relaxed()
+    if (!forShared.has(alone)) forShared.set(alone, { ...alone, module: compile(decode(build, true)) })
+    return forShared.get(alone)!
+  }
   if (typeof WebAssembly === 'undefined')
     throw new BpttError('ERR_BACKEND', 'WebAssembly is switched off in this JavaScript engine', { hint: 'node --jitless does that.' })
   if (numerics === 'fast') return (fast ??= fused() ?? compiled('portable'))
   return (plain ??= plainBuild())
-}
-
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, stopped: () => number): Exports {
-  return new WebAssembly.Instance(module, { env: { memory }, context: { stopped } }).exports as unknown as Exports
 }
 
 function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
@@ -57,7 +58,8 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
 
 function plainBuild(): Compiled {
   const module = compile(decode(simd()))
-  return { module, isa: 'simd128', arithmetic: 'mul-add', heap: instantiate(module, createPages(1), () => 0).heap.value }
+  const { heap, each } = instantiate(module, createPages(1), () => 0)
+  return { module, isa: 'simd128', arithmetic: 'mul-add', heap: heap.value, each: each.value }
 }
 
 /** The relaxed build, where madd rounds once: its specification allows either. */
@@ -66,19 +68,22 @@ function fused(): Compiled | undefined {
   if (!WebAssembly.validate(bytes)) return undefined
   const module = compile(bytes)
   const memory = createPages(1)
-  const { heap, probe } = instantiate(module, memory, () => 0)
+  const { heap, each, probe } = instantiate(module, memory, () => 0)
   const at = 1024
   const floats = new Float32Array(memory.buffer, at, 16)
   floats.fill(1 + 2 ** -12, 0, 8)
   floats.fill(-(1 + 2 ** -11), 8, 12)
   probe(at)
   const rounded = floats.subarray(12)
-  return rounded.every((x) => x === 2 ** -24) ? { module, isa: 'relaxed-simd', arithmetic: 'fma', heap: heap.value } : undefined
+  return rounded.every((x) => x === 2 ** -24)
+    ? { module, isa: 'relaxed-simd', arithmetic: 'fma', heap: heap.value, each: each.value }
+    : undefined
 }
 
-function decode(hex: string): Uint8Array<ArrayBuffer> {
+function decode({ hex, memory }: ReturnType<typeof simd>, shared = false): Uint8Array<ArrayBuffer> {
   const digit = (at: number) => (hex.charCodeAt(at) & 15) + 9 * (hex.charCodeAt(at) >> 6)
   const bytes = new Uint8Array(hex.length / 2)
   for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digit(2 * i) + digit(2 * i + 1)
+  bytes[memory] = shared ? 3 : 1
   return bytes
 }

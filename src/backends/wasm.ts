@@ -7,6 +7,7 @@ import { FrameView, SEQUENCE_FIELDS } from '../plan/frame.js'
 import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
+import { platform } from '../platform/platform.js'
 import type {
   Backend,
   EngineDescription,
@@ -21,8 +22,16 @@ import type {
 } from './engine.js'
 import { createRemote } from './remote.js'
 import { encode, PlanCheck } from './validate.js'
+import { type Exports, instantiate } from './wasm-instance.js'
 import { createPages, JOB, WasmMemory } from './wasm-memory.js'
-import { type Compiled, compiled, type Exports, instantiate } from './wasm-module.js'
+import { type Compiled, compiled } from './wasm-module.js'
+import { Team } from './wasm-team.js'
+
+/** assembly/team.ts has words for so many. */
+const MAX_THREADS = 64
+/** Helpers are waited for as long as this share of a frame, and milliseconds at most. */
+const PATIENCE = 0.05
+const MOST_PATIENCE = 10
 
 /** What the plan is here, made when first seen. */
 interface Program {
@@ -40,10 +49,17 @@ interface Room {
   readonly bytes: readonly number[]
 }
 
-/** @throws ERR_BACKEND where WebAssembly cannot be used here. */
-export function describe({ numerics }: EngineOptions): EngineDescription {
+/** Threads are taken only where they were asked for. @throws ERR_BACKEND where WebAssembly cannot be used here. */
+export function describe({ numerics, threads = 1 }: EngineOptions): EngineDescription {
   const { isa, arithmetic } = compiled(numerics)
-  return { name: 'wasm', isa, arithmetic, threads: 1 }
+  const alone = threads > 1 ? platform().unshared() : undefined
+  return {
+    name: 'wasm',
+    isa,
+    arithmetic,
+    threads: alone ? 1 : Math.min(threads, platform().threads(), MAX_THREADS),
+    ...(alone && { alone }),
+  }
 }
 
 /**
@@ -51,7 +67,8 @@ export function describe({ numerics }: EngineOptions): EngineDescription {
  * @throws ERR_BACKEND where WebAssembly cannot be used here
  */
 export function createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine {
-  return new WasmEngine(describe(options), compiled(options.numerics), stop)
+  const description = describe(options)
+  return new WasmEngine(description, compiled(options.numerics, description.threads > 1), stop)
 }
 
 /** @throws ERR_BACKEND where WebAssembly cannot be used here */
@@ -62,22 +79,28 @@ export function loadWasm(): Backend {
 }
 
 class WasmEngine implements LocalEngine {
-  private parts: { readonly exports: Exports; readonly memory: WasmMemory } | undefined
+  private parts: { readonly exports: Exports; readonly memory: WasmMemory; readonly team: Team | undefined } | undefined
+  /** Seconds that a frame of the last job took. */
+  private pace = 0
   private failure: BpttError | undefined
   private readonly programs = new WeakMap<Plan, Program>()
 
   constructor(
     readonly description: EngineDescription,
-    { module, heap }: Compiled,
+    { module, heap, each }: Compiled,
     stop: Int32Array | undefined,
   ) {
-    const pages = createPages(heap)
+    const helpers = description.threads - 1
+    const first = heap + helpers * each
+    const pages = createPages(first, helpers > 0)
     const exports = instantiate(module, pages, stop ? () => Atomics.load(stop, 0) : () => 0)
-    this.parts = { exports, memory: new WasmMemory(pages, heap, exports.regionBases.value) }
+    if (!platform().maySleep()) exports.stayAwake()
+    const team = helpers > 0 ? new Team(helpers, module, pages, exports) : undefined
+    this.parts = { exports, memory: new WasmMemory(pages, first, exports.regionBases.value), team }
   }
 
   run({ bytes, writes, plan, frames, count, reads }: Job): JobResult {
-    const { memory } = this.usable()
+    const { memory, team } = this.usable()
     const program = this.program(plan)
     const sizes = memory.grown(bytes)
     for (const { at, data } of writes) inside(sizes, at, data.byteLength)
@@ -95,6 +118,7 @@ class WasmEngine implements LocalEngine {
     for (const write of writes) copyIn(memory, write)
     for (const frame of list) program.check.indices(frame, memory)
 
+    if (count > 0) team?.call(Math.min(MOST_PATIENCE, 1000 * PATIENCE * this.pace))
     const begin = performance.now()
     const base = memory.base(JOB)
     load(memory, room, program, frames.length === ints ? frames : frames.subarray(0, ints))
@@ -107,6 +131,7 @@ class WasmEngine implements LocalEngine {
       at += 4 * list[n]!.size
     }
     const seconds = (performance.now() - begin) / 1000
+    if (count > 0) this.pace = seconds / count
     return { results: results.slice(), reads: reads.map((read) => copyOut(memory, read)), seconds }
   }
 
@@ -156,9 +181,11 @@ class WasmEngine implements LocalEngine {
 
   /** One frame; all places are bytes of memory. */
   private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number): void {
+    const { exports } = this.usable()
     try {
-      this.usable().exports.run(base + code, base + frames, base + constants, frame, base + starts, result)
+      exports.run(base + code, base + frames, base + constants, frame, base + starts, result, this.description.threads)
     } catch (cause) {
+      exports.fail()
       this.failure = new BpttError('ERR_INTERNAL', 'the WebAssembly kernels failed; this engine cannot be used any more', { cause })
       throw this.failure
     }

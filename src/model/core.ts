@@ -111,7 +111,7 @@ export class Core {
   }
 
   get options(): EngineOptions {
-    return { numerics: this.runtime.numerics, threads: this.runtime.threads ?? platform().threads() }
+    return { numerics: this.runtime.numerics, threads: this.runtime.threads }
   }
 
   get backend(): BackendChoice {

@@ -13,9 +13,14 @@ interface WorkerScope {
   onmessage: ((event: MessageEvent) => void) | null
 }
 
+const sharesMemory = () => typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated
+
 export const browser: Platform = {
   environment: () => undefined,
   threads: () => navigator.hardwareConcurrency || 1,
+  unshared: () =>
+    sharesMemory() ? undefined : 'this page is not crossOriginIsolated: it needs the headers COOP same-origin and COEP require-corp',
+  maySleep: () => 'WorkerGlobalScope' in globalThis,
 
   // A timer would wait 4 ms and more.
   pause: () =>
@@ -60,7 +65,7 @@ export const browser: Platform = {
     return {
       post: (message, transfer) => worker.postMessage(message, transfer),
       hold: () => {},
-      sharesMemory: typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated,
+      sharesMemory: sharesMemory(),
     }
   },
 

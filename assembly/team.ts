@@ -1,0 +1,186 @@
+// Several threads on one frame: who takes part, and where they meet. Each thread has an instance of this module on the same memory, runs
+// the whole plan, and does its share of each operation (context.ts); the team meets after each. One thread leads: it owns the engine,
+// starts frames, and alone decides whether to stop. Helpers come and go between frames (src/backends/wasm-team.ts calls and sends them).
+// Bits do not depend on how many there are. Alone, a thread never comes here but for meet().
+import { part, parts, place } from './context'
+
+// One word each, on lines of their own.
+/** int64: helpers that are members | threads that work on the frame, 0 between frames, << 8 | number of the frame << 16. */
+const STATE: usize = 128
+/** Helpers that have come to the meeting. */
+const ARRIVED: usize = 192
+/** Number of the meeting << 1 | whether to stop. */
+const RELEASED: usize = 256
+const SLEEPERS: usize = 320
+/** Not 0: the leader has left a time loop; nobody needs to go on with it. */
+const LEFT: usize = 384
+/** Not 0: a thread has trapped, and what the others wait for will not come. */
+const FAILED: usize = 388
+/** Helpers that have been here at once. */
+const KNOWN: usize = 392
+/** Not 0: the leader runs a frame, be it alone. */
+const BUSY: usize = 396
+/** The frame in hand: arguments of assist() in interpreter.ts. */
+const ORDER: usize = 448
+
+const MEMBERS: i64 = 0xff
+const WORKING: i64 = 0xff00
+const FRAME: i64 = 0x10000
+/** Looks at a word before sleeping: about 50 µs, as long as waking takes. */
+const SPINS: i32 = 20000
+/** Nanoseconds of sleep, after which a thread looks around. */
+const NAP: i64 = 20_000_000
+/** Naps after which a helper that nobody needs goes. */
+const PATIENCE: i32 = 5
+
+/** Number of the last meeting << 1. */
+let meeting: i32 = 0
+/** The frame that this member knows of. */
+let seen: i64 = 0
+let maySleep = true
+
+/** The main thread of a page must not sleep. */
+export function stayAwake(): void {
+  maySleep = false
+}
+
+/** Whether as many helpers are here as ever were. */
+export function complete(): bool {
+  return <i32>(atomic.load<i64>(STATE) & MEMBERS) >= atomic.load<i32>(KNOWN)
+}
+
+/** Threads that worked on the last frame. */
+export function team(): i32 {
+  return parts
+}
+
+/** Lets everybody who waits for this thread trap too. */
+export function fail(): void {
+  atomic.store<i32>(FAILED, 1)
+}
+
+export function isLeader(): bool {
+  return part == 0
+}
+
+/** @returns whether `word` has changed before the thread went to sleep or while it slept. */
+function changes(word: usize, value: i32): bool {
+  for (let n = 0; n < SPINS; n++) if (atomic.load<i32>(word) != value) return true
+  if (atomic.load<i32>(FAILED)) unreachable()
+  if (!maySleep) return false
+  atomic.add<i32>(SLEEPERS, 1)
+  const outcome = atomic.wait<i32>(word, value, NAP)
+  atomic.sub<i32>(SLEEPERS, 1)
+  return outcome != 2
+}
+
+function wake(word: usize): void {
+  if (atomic.load<i32>(SLEEPERS)) atomic.notify(word, -1)
+}
+
+/** Waits for the whole team. @param stop of the leader: whether to stop. @returns that, to all */
+export function meet(stop: bool): bool {
+  if (parts == 1) return stop
+  if (part == 0) {
+    for (let here = atomic.load<i32>(ARRIVED); here != parts - 1; here = atomic.load<i32>(ARRIVED)) changes(ARRIVED, here)
+    atomic.store<i32>(ARRIVED, 0)
+    meeting += 2
+    atomic.store<i32>(RELEASED, meeting | <i32>stop)
+    wake(RELEASED)
+    return stop
+  }
+  if (atomic.add<i32>(ARRIVED, 1) == parts - 2) wake(ARRIVED)
+  let released = atomic.load<i32>(RELEASED)
+  for (; (released & ~1) == meeting; released = atomic.load<i32>(RELEASED)) changes(RELEASED, released)
+  meeting = released & ~1
+  return (released & 1) != 0
+}
+
+/** The leader leaves a time loop. */
+export function leave(): void {
+  if (parts > 1) atomic.store<i32>(LEFT, 1)
+}
+
+/** Whether the leader has. */
+export function left(): bool {
+  return parts > 1 && atomic.load<i32>(LEFT) != 0
+}
+
+/** Begins a frame of an engine with threads. */
+export function begin(): void {
+  atomic.store<i32>(BUSY, 1)
+}
+
+/** Begins its work with as many helpers as are here, `most` threads at most. @returns how many threads */
+export function gather(most: i32, code: usize, end: usize, constants: usize, frame: usize, starts: usize): i32 {
+  if (most <= 1) return 1
+  store<usize>(ORDER, code)
+  store<usize>(ORDER, end, 4)
+  store<usize>(ORDER, constants, 8)
+  store<usize>(ORDER, frame, 12)
+  store<usize>(ORDER, starts, 16)
+  atomic.store<i32>(LEFT, 0)
+  while (true) {
+    const state = atomic.load<i64>(STATE)
+    const team = min(most, <i32>(state & MEMBERS) + 1)
+    if (team == 1) return 1
+    const next = (state + FRAME) | ((<i64>team) << 8)
+    if (atomic.cmpxchg<i64>(STATE, state, next) == state) {
+      wake(STATE)
+      return team
+    }
+  }
+}
+
+/** Ends it. */
+export function dismiss(): void {
+  atomic.store<i32>(BUSY, 0)
+  if (parts > 1) atomic.store<i64>(STATE, atomic.load<i64>(STATE) & ~WORKING)
+}
+
+/** Makes this thread a member, unless frames leave no gap. */
+export function enlist(): bool {
+  for (let n = 0; n < SPINS; n++) {
+    const state = atomic.load<i64>(STATE)
+    if (state & WORKING || atomic.cmpxchg<i64>(STATE, state, state + 1) != state) continue
+    seen = state >> 16
+    place(<i32>((state & MEMBERS) + 1))
+    if (atomic.load<i32>(KNOWN) < part) atomic.store<i32>(KNOWN, part)
+    return true
+  }
+  return false
+}
+
+/** Waits for a frame. @returns the size of its team, or 0 where the member has gone because there was none for a while */
+export function nextFrame(): i32 {
+  let naps = 0
+  while (true) {
+    const state = atomic.load<i64>(STATE)
+    const team = <i32>((state & WORKING) >> 8)
+    if (team && state >> 16 != seen) {
+      seen = state >> 16
+      if (part >= team) continue
+      meeting = atomic.load<i32>(RELEASED) & ~1
+      return team
+    }
+    // Members go in the reverse order of their coming.
+    if (naps >= PATIENCE && !team && !atomic.load<i32>(BUSY) && <i32>(state & MEMBERS) == part) {
+      if (atomic.cmpxchg<i64>(STATE, state, state - 1) == state) return 0
+    } else if (!idle(state)) naps++
+  }
+}
+
+/** @returns whether the state has changed */
+function idle(state: i64): bool {
+  for (let n = 0; n < SPINS; n++) if (atomic.load<i64>(STATE) != state) return true
+  if (atomic.load<i32>(FAILED)) unreachable()
+  atomic.add<i32>(SLEEPERS, 1)
+  const outcome = atomic.wait<i64>(STATE, state, NAP)
+  atomic.sub<i32>(SLEEPERS, 1)
+  return outcome != 2
+}
+
+/** Word i of the frame in hand: code, end, constants, frame, starts. */
+export function order(i: i32): usize {
+  return load<usize>(ORDER + ((<usize>i) << 2))
+}

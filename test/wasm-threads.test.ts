@@ -1,0 +1,151 @@
+/*
+ * The WebAssembly engine with threads: the bits of one thread from whole plans of every operation, whoever comes and goes; stops, ends and
+ * failures that leave nobody waiting.
+ */
+import { afterEach, describe, expect, test } from 'vitest'
+import type { Job, LocalEngine } from '#lib/backends/engine.js'
+import { createLocal } from '#lib/backends/wasm.js'
+import type { Exports } from '#lib/backends/wasm-instance.js'
+import { NONE } from '#lib/plan/memory.js'
+import { Result, Status } from '#lib/plan/operations.js'
+import { type Platform, platform } from '#lib/platform/platform.js'
+import { elman, planOf, type Shape, valuesFor, writesOf } from './reference-net.js'
+import { inChild } from './support/child.js'
+import { bitsOf, outputsOf, type Step } from './support/outputs.js'
+
+const machine = platform() as { -readonly [K in keyof Platform]: Platform[K] }
+const { threads, unshared } = machine
+afterEach(() => Object.assign(machine, { threads, unshared }))
+
+/** An engine with so many threads, however few processors there are. */
+function engineOf(count: number, stop?: Int32Array): LocalEngine {
+  machine.threads = () => count
+  return createLocal({ numerics: 'portable', threads: count }, stop)
+}
+
+const insideOf = (engine: LocalEngine) => (engine as unknown as { parts: { exports: Exports } }).parts.exports
+
+/** Runs a job until as many threads have worked on it as there are to be. */
+function together(engine: LocalEngine, job: Job) {
+  const { threads } = engine.description
+  for (const end = performance.now() + 20_000; ; ) {
+    const result = engine.run(job)
+    if (insideOf(engine).team() === threads) return result
+    if (performance.now() > end) throw new Error(`${insideOf(engine).team()} threads of ${threads} have come`)
+  }
+}
+
+const base: Shape = { input: 9, states: [64], outputs: 21, tokens: false, cell: 'TANH', head: 'SOFTMAX', readout: 'all', twoBiases: false }
+const ragged = Array.from({ length: 30 }, (_, q) => Math.max(0, 40 - q - (q % 3)))
+  .sort((a, b) => b - a)
+  .concat([0, 0])
+
+const nets: { title: string; shape: Shape; lengths: number[] }[] = [
+  { title: 'softmax at every step', shape: base, lengths: ragged },
+  { title: 'read out at the end', shape: { ...base, readout: 'last', head: 'LINEAR', states: [70], outputs: 3 }, lengths: ragged },
+  { title: 'stacked, two biases', shape: { ...base, states: [33, 66], cell: 'RELU', head: 'SIGMOID', twoBiases: true }, lengths: ragged },
+  { title: 'tokens', shape: { ...base, tokens: true, input: 50, cell: 'SIGMOID' }, lengths: Array<number>(16).fill(30) },
+]
+
+/** Everything that a training step has, as one plan. */
+function stepOf({ shape, lengths }: { shape: Shape; lengths: number[] }) {
+  const net = elman(shape, { lengths, scale: 0.01 })
+  const steps = [...net.forward, ...net.backward] as Step[]
+  const outputs = steps.flatMap((op) => outputsOf(op, net))
+  const job: Job = { bytes: net.bytes, writes: [], plan: planOf(steps), frames: net.frame, count: 1, reads: outputs }
+  return { job: { ...job, writes: writesOf(net, valuesFor(net, 7)) }, outputs }
+}
+
+describe('the same bits', () => {
+  test.each(nets)('$title', (net) => {
+    const { job, outputs } = stepOf(net)
+    const bits = [1, 2, 3].map((count) => {
+      const engine = engineOf(count)
+      const { results, reads } = together(engine, job)
+      engine.dispose()
+      return [[...results].map(String), ...reads.map((data, i) => bitsOf(data, outputs[i]!))]
+    })
+    for (const more of bits.slice(1)) expect(more).toEqual(bits[0])
+  })
+
+  test('when memory grows between frames', () => {
+    const { job, outputs } = stepOf(nets[0]!)
+    const engine = engineOf(2)
+    const [before, after] = [0, 2 ** 22].map((more) => {
+      const { reads } = together(engine, { ...job, bytes: job.bytes.map((size) => size + more) })
+      return reads.map((data, i) => bitsOf(data, outputs[i]!))
+    })
+    expect(after).toEqual(before)
+  })
+})
+
+test('helpers go when there is nothing to do, and come back', async () => {
+  const { job } = stepOf(nets[0]!)
+  const engine = engineOf(3)
+  for (let round = 0; round < 2; round++) {
+    together(engine, job)
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    expect(insideOf(engine).complete()).toBe(0)
+  }
+})
+
+test('a stop is one for all, between operations and inside a loop over time', () => {
+  const stop = new Int32Array(new SharedArrayBuffer(4))
+  const { job } = stepOf({ ...nets[0]!, lengths: Array<number>(16).fill(400) })
+  const engine = engineOf(2, stop)
+  together(engine, job)
+  stop[0] = 1
+  const { results } = engine.run(job)
+  expect(results[Result.STATUS]).toBe(Status.STOPPED)
+  expect(insideOf(engine).team()).toBe(2)
+  stop[0] = 0
+  expect(together(engine, job).results[Result.STATUS]).toBe(Status.DONE)
+})
+
+test('what is not finite ends the frame in all threads', () => {
+  const { job } = stepOf(nets[0]!)
+  const engine = engineOf(2)
+  together(engine, job)
+  const code = [...job.plan.code, ...planOf([['GUARD'], ['UPDATE', 0, 0, NONE, NONE, NONE, 1, 1, 0, 0]]).code]
+  const plan = { ...job.plan, id: -7, code: Int32Array.from(code) }
+  const writes = [...job.writes]
+  writes[0] = { ...writes[0]!, data: new Float32Array(writes[0]!.data.length).fill(NaN) }
+  const { results } = engine.run({ ...job, plan, writes })
+  expect(results[Result.STATUS]).toBe(Status.NONFINITE_LOSS)
+  expect(insideOf(engine).team()).toBe(2)
+  expect(together(engine, job).results[Result.STATUS]).toBe(Status.DONE)
+})
+
+test('a thread that fails does not leave the others waiting: the engine says so, and the next one works', () => {
+  const { job } = stepOf(nets[0]!)
+  const engine = engineOf(2)
+  together(engine, job)
+  insideOf(engine).fail() // what a helper does when its kernels trap
+  expect(() => {
+    for (let n = 0; n < 100; n++) engine.run(job)
+  }).toThrow(/kernels failed/)
+  expect(() => engine.run(job)).toThrow(/kernels failed/)
+  const next = engineOf(2)
+  expect(together(next, job).results[Result.STATUS]).toBe(Status.DONE)
+})
+
+test('where memory cannot be shared there is one thread, and the description says why', () => {
+  machine.unshared = () => 'no headers'
+  expect(engineOf(4).description).toMatchObject({ threads: 1, alone: 'no headers' })
+  expect(engineOf(1).description).not.toHaveProperty('alone')
+})
+
+test('programs end by themselves, and at once where they are told to', { timeout: 60_000 }, async () => {
+  const program = (rest: string) =>
+    inChild(`
+      const model = make('wasm', { state: 64, threads: 2 });
+      const run = model.train({ x, y }, { epochs: 3, batchSize: 64 });
+      ${rest}
+    `)
+  const [natural, exit] = await Promise.all([
+    program('run.then(({ history }) => console.log(history.length, model.backend.threads))'),
+    program('setTimeout(() => process.exit(7), 150)'),
+  ])
+  expect(natural).toMatchObject({ code: 0, output: expect.stringMatching(/^3 \d/) })
+  expect(exit.code).toBe(7)
+})
