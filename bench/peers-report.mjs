@@ -123,6 +123,6 @@ export function merged(old, fresh) {
 export function peersReport(runs) {
   const threads = [...new Set(runs.map((run) => run.threads))]
   const notes =
-    'The median over rounds of the best time of a round; * one step was all there was time for. Best rival: of those that are not ours.\nmean: geometric. Of peak: useful GFLOP/s by those of multiply-adds in registers with the same vectors, in the same run.'
+    'The median over rounds of the best time of a round; * one call was all there was time for. Best rival: of those that are not ours.\nmean: geometric. Of peak: useful GFLOP/s by those of multiply-adds in registers with the same vectors, in the same run.'
   return [...threads.map((count) => together(runs.filter((run) => run.threads === count))), notes].join('\n\n')
 }

@@ -30,7 +30,7 @@ const HELP = `npm run bench:peers -- [options]      (or node bench/peers.mjs [op
   --show FILES       runs nothing: the tables of such files
   --json             the result as JSON
 
-Nothing else should run beside it.`
+Ctrl-C ends it with what was measured so far. Nothing else should run beside it.`
 
 const note = (text) => process.stderr.write(`${text}\n`)
 
@@ -127,13 +127,21 @@ async function main() {
   if (machine.load[0] > 0.5) note(`Something else is running (load average ${machine.load[0]}): figures will be too low.`)
   const allowed = processors(machine.processors)
   const runs = []
+  let stopped = false
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      note('what was measured so far follows')
+      stopped = true
+    })
+  }
   for (const threads of settings.threads) {
+    if (stopped) break
     if (threads > allowed.length) {
       note(`not measured with ${threads} threads: there is ${allowed.length} processor`)
       continue
     }
     const pinned = spawnSync('taskset', ['-V']).status === 0 ? allowed.slice(0, threads) : undefined
-    const run = { machine, threads, pinned, ...(await race(settings, threads, pinned, note)) }
+    const run = { machine, threads, pinned, ...(await race({ ...settings, stopped: () => stopped }, threads, pinned, note)) }
     runs.push(run)
     if (settings.out) written(settings.out, [run])
   }

@@ -2,7 +2,7 @@
  * One race of `npm run bench:peers`: all contestants with one number of threads, cell by cell. Before anybody is timed on a cell, what they compute
  * from the same weights is compared: the losses of some steps, each before its update, and the mean square of the logits.
  *
- * A record: { cell, kind, contestant, pass, seconds: { typical, best, rounds }, single (one step was all there was time for), gflops, peakShare,
+ * A record: { cell, kind, contestant, pass, seconds: { typical, best, rounds }, single (one call was all there was time for), gflops, peakShare,
  * values }. An entry of `left`: { cell, contestant, reason, wrong (it computes something else) }.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -113,6 +113,7 @@ export async function race(settings, threads, pinned, note) {
     const turn = (text) => note(`[${estimate(++done, all, began)}] ${text}`)
 
     for (const cell of cells) {
+      if (settings.stopped()) break
       const work = { training: flop.step(cell), inference: flop.forward(cell) }
       write(folder, { f: 'tanh', ...cell })
       const values = {}
@@ -139,17 +140,18 @@ export async function race(settings, threads, pinned, note) {
       }
       turn(`${cell.id}: the same losses from ${racing.map(([{ id }]) => id).join(', ')}`)
       done += here.length - 1
-      for (let round = 0; round <= ROUNDS; round++) {
+      for (let round = 0; round <= ROUNDS && !settings.stopped(); round++) {
         for (const [contestant, passes] of racing) {
           for (const entry of passes) {
-            if (entry.single) continue
+            if (entry.single || settings.stopped()) continue
             try {
               // Round 0 is for compilers that learn by running: as long as all others together or longer, and forgotten.
               const slot = { do: 'run', pass: entry.pass, seconds: round === 0 ? seconds * (contestant.warm ?? 1) : seconds / ROUNDS }
+              const start = performance.now()
               const { samples } = await contestant.process.ask(slot, 4 * patience)
               if (round === 1) entry.rounds = []
               entry.rounds.push(Math.min(...samples))
-              entry.single = samples.length === 1 && samples[0] > 2 * seconds
+              entry.single = samples.length === 1 && performance.now() - start > 2000 * seconds
               if (entry.kind === 'training') contestant.slowest = Math.max(contestant.slowest, samples[0] / work.training)
             } catch (error) {
               note(`${cell.id} ${contestant.id}: ${error.message}`)
