@@ -23,7 +23,7 @@ const HELP = `node bench/main.mjs [options]      (built before: npm run bench --
   --cells CELLS      ${cells.map(({ id }) => id).join(',')}
   --backends IDS     beginnings such as native, native/avx2, wasm/simd128, reference
   --seconds N        for each figure (default 0.5), in ${ROUNDS} rounds; the peaks take twice as long, a second at most, five times
-  --threads N        of the native backend (default 1)
+  --threads N        of the native and WebAssembly backends (default 1)
   --all              also what would take far longer than --seconds
   --profile CELL     instead: where the time of a training step goes, operation by operation (default: on the best backend)
   --scaling          instead: what --threads (default 2) bring to the native backend in ${scalingCases.join(' and ')} (--only), beside one thread and
