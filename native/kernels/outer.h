@@ -7,8 +7,9 @@
 namespace bptt {
 namespace {
 
-// Rows of a chunk, and columns of dy that are packed at a time: half the second cache. Of x a tile's width is packed.
-constexpr int64_t CHUNK = 512;
+// Rows of a chunk, and columns of dy that are packed at a time: half the second cache. Of x a tile's width is packed,
+// which with SSE2's wide tiles would fill the first.
+constexpr int64_t CHUNK = MR == 2 ? 256 : 512;
 constexpr int64_t BLOCK = 512;
 // Floats of the workspace: the packed block, with room for a last vector, the packed width, and what is left.
 constexpr int64_t PACKED = (BLOCK + NR) * CHUNK + BLOCK * VW;

@@ -8,6 +8,7 @@ namespace bptt {
 namespace {
 
 // Rows of the largest tile, two vectors wide: its accumulators, the two vectors and one broadcast fill the registers.
+// SSE2's is low and six wide: a broadcast takes it two instructions, and the unit that multiplies.
 #if BPTT_LANES == 16
 constexpr int MR = BPTT_FUSED ? 14 : 8;  // with a multiplication for each addition, 8 rows keep the adders busy
 #elif BPTT_LANES == 8
@@ -15,11 +16,11 @@ constexpr int MR = 6;
 #elif defined(__aarch64__)
 constexpr int MR = BPTT_FUSED ? 8 : 7;  // GCC keeps the products of mul-add side by side
 #else
-constexpr int MR = 4;
+constexpr int MR = 2;
 #endif
 // Vectors of the widest tile of that many rows. Few rows leave the multiplier waiting for itself unless tiles are
 // wider.
-constexpr int widest(int64_t rows) { return rows == 1 ? 8 : rows <= (BPTT_LANES == 16 ? 3 : 2) ? 4 : 2; }
+constexpr int widest(int64_t rows) { return rows == 1 ? 8 : MR == 2 ? 6 : rows <= (BPTT_LANES == 16 ? 3 : 2) ? 4 : 2; }
 
 // What the tile that comes next begins or ends with, rows `ld` floats apart in one or two places: fetched while this
 // one computes, a row at a time, because nothing in the machine foresees a jump to other rows and a burst of misses
@@ -56,18 +57,29 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
       }
     }
     for (const int64_t end = K - k < 2 * APART ? K : k + APART; k < end; k++) {
-      vf y[NV];
-      UNROLL for (int v = 0; v < NV; v++) {
-        y[v] = load(b + v / 2 * panels + v % 2 * VW);
-        if constexpr (FORM == COLUMNS_PACKING) {
-          if (v * VW % plan::UNIT_FLOATS == 0) prefetch(b + COMING * ldb + v * VW);
-          store(pack + v * VW, y[v]);
+      const auto x = [&](int i) { return splat(FORM == ROWS ? a[i * lda] : a[i]); };
+      const auto y = [&](int v) { return load(b + v / 2 * panels + v % 2 * VW); };
+      if constexpr (M < NV && FORM != COLUMNS_PACKING) {  // fewer registers hold the broadcasts
+        vf xs[M];
+        UNROLL for (int i = 0; i < M; i++) xs[i] = x(i);
+        UNROLL for (int v = 0; v < NV; v++) {
+          const vf yv = y(v);
+          UNROLL for (int i = 0; i < M; i++) sum[i][v] = madd(xs[i], yv, sum[i][v]);
         }
-      }
-      if constexpr (FORM == COLUMNS_PACKING) pack += NR;
-      UNROLL for (int i = 0; i < M; i++) {
-        const vf x = splat(FORM == ROWS ? a[i * lda] : a[i]);
-        UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(x, y[v], sum[i][v]);
+      } else {
+        vf ys[NV];
+        UNROLL for (int v = 0; v < NV; v++) {
+          ys[v] = y(v);
+          if constexpr (FORM == COLUMNS_PACKING) {
+            if (v * VW % plan::UNIT_FLOATS == 0) prefetch(b + COMING * ldb + v * VW);
+            store(pack + v * VW, ys[v]);
+          }
+        }
+        if constexpr (FORM == COLUMNS_PACKING) pack += NR;
+        UNROLL for (int i = 0; i < M; i++) {
+          const vf xi = x(i);
+          UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(xi, ys[v], sum[i][v]);
+        }
       }
       b += FORM == ROWS ? NR : ldb;
       a += FORM == ROWS ? 1 : lda;
@@ -79,7 +91,8 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
 using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
                       int64_t, const Ahead &, float *);
 
-// All tiles, by rows and vectors; those that pack are one panel wide at most. One row alone is row.h's.
+// All tiles, by rows and vectors; those that pack are one panel wide at most. One row alone is row.h's, and a
+// product of several has a tile of one only where two are the most.
 template <Form FORM>
 struct Tiles {
   Tile of[MR + 1][9] = {};
@@ -92,7 +105,7 @@ struct Tiles {
     of[M][NV] = tile<M, NV, FORM>;
     if constexpr (NV > 1)
       fill<M, NV - 1>();
-    else if constexpr (M > (FORM == ROWS ? 2 : 1))
+    else if constexpr (M > (FORM == ROWS && MR > 2 ? 2 : 1))
       fill<M - 1, most(M - 1)>();
   }
 };
