@@ -11,15 +11,17 @@ import { instructions } from '#lib/plan/plan.js'
 import { createOracle } from '#lib/reference/engine.js'
 import { flop } from './cells.mjs'
 import { withIsa } from './contenders.mjs'
-import { cut, examples, LEARNING_RATE, Problem, stepsToCheck, stepWants } from './problem.mjs'
+import { cut, examples, LEARNING_RATE, Problem, raggedExamples, stepsToCheck, stepWants } from './problem.mjs'
 import { digest, verified } from './verify.mjs'
 
 /** A call of an engine takes at least about so long: the way into it must not count. */
 const CALL_SECONDS = 1e-3
 /** Pushed to a stream before its answer is checked. */
 const PUSHES = 8
-/** Batches of the data set that train() gets. */
-const BATCHES = 2
+/** Batches of the data set that train() gets: two, or 64 sequences, as nobody trains on less. */
+const batchesOf = ({ B }) => Math.max(2, Math.ceil(64 / B))
+/** Epochs of a run: at least as many as train() makes by itself, where that takes no longer than a second. */
+const EPOCHS = 10
 
 /** make(key), once for as long as the key lives. */
 function once(make) {
@@ -172,7 +174,12 @@ export const cases = {
   train: {
     help: 'an update of model.train() from a Float32Array: the same step with everything that users get around it',
     flop: flop.step,
-    prepare: prepareTrain,
+    prepare: (cell, contender, seconds) => prepareTrain(cell, contender, seconds, examples(cell, cell.T, batchesOf(cell))),
+  },
+  ragged: {
+    help: 'the same from sequences of any length between half and all of T, in lists; by the valid step: as long as that of T steps',
+    flop: flop.step,
+    prepare: (cell, contender, seconds) => prepareTrain(cell, contender, seconds, raggedExamples(cell, batchesOf(cell))),
   },
   push: {
     help: 'one step of model.stream().push(), a single sequence',
@@ -183,7 +190,7 @@ export const cases = {
 
 const changeOf = (cell, after) => after.map((p, i) => p - problemOf(cell).weights[i])
 
-async function prepareTrain(cell, contender, seconds) {
+async function prepareTrain(cell, contender, seconds, data) {
   const problem = problemOf(cell)
   const model = modelOf(problem, contender)
   const options = { batchSize: cell.B, optimizer: { sgd: { lr: LEARNING_RATE } }, clipNorm: false }
@@ -191,13 +198,17 @@ async function prepareTrain(cell, contender, seconds) {
   const after = new Float32Array(problem.weights.length)
   for (const parameter of problem.layout.table.list) parameterView(after, parameter).set(model[parameter.name].data)
   const error = verified(changeOf(cell, after), oracleOf(cell).change)
-  const data = examples(cell, cell.T, BATCHES)
   const begin = performance.now()
   await model.train(data, { ...options, epochs: 1 })
-  const epochs = Math.max(2, Math.round((seconds * 1000) / (performance.now() - begin)))
+  const each = (performance.now() - begin) / 1000
+  const epochs = Math.max(2, Math.round(seconds / each), Math.min(EPOCHS, Math.round(1 / each)))
   const call = () => model.train(data, { ...options, epochs }).then(() => {})
-  return { error, bits: digest(after), call, units: epochs * BATCHES, dispose: () => model.dispose() }
+  // Updates, by the steps of one of the bare step.
+  const units = (epochs * stepsIn(cell, data)) / (cell.B * cell.T)
+  return { error, bits: digest(after), call, units, dispose: () => model.dispose() }
 }
+
+const stepsIn = ({ T }, { x }) => (Array.isArray(x) ? x.reduce((sum, { shape }) => sum + shape[0], 0) : x.shape[0] * T)
 
 /** A batch of one short sequence, read out at its end, and its outputs in float64. */
 const pushed = once((cell) => {

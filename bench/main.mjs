@@ -2,7 +2,7 @@
  * npm run bench: the package's backends and instruction sets side by side. Each case is verified, then timed (cases.mjs, clock.mjs).
  *
  * A record of --json: { cell, case, backend, description, verified, error, seconds: { median, best, samples }, ran (the share of the time that
- * it had a processor; below 1 others were in the way), perSecond, gflops or gelements (10⁹ a second), peakShare, stepRatio (train: its time
+ * it had a processor; below 1 others were in the way), perSecond, gflops or gelements (10⁹ a second), peakShare, stepRatio (train and ragged: its time
  * by that of the bare step) }
  */
 import { parseArgs } from 'node:util'
@@ -152,7 +152,7 @@ async function compare(settings, contenders, peaks) {
       note(`${cell.id} ${name} …`)
       records.push(...(await race(cell, name, contenders, settings, peaks, left)))
     }
-    for (const record of records.filter((one) => one.case === 'train' && one.cell === cell.id)) {
+    for (const record of records.filter((one) => (one.case === 'train' || one.case === 'ragged') && one.cell === cell.id)) {
       const bare = records.find((one) => one.case === 'step' && one.cell === cell.id && one.backend === record.backend)
       if (bare) record.stepRatio = record.seconds.median / bare.seconds.median
     }

@@ -51,6 +51,16 @@ export function examples({ B, r, t, readout, tokens }, T, batches = 1) {
   return { x: { data: x, shape: [n, T, r] }, y: readout === 'all' ? { data: y, shape: [n, T] } : y }
 }
 
+/** The same as a list of sequences that have half to all of T steps. */
+export function raggedExamples(cell, batches) {
+  const { r, T } = cell
+  const { x, y } = examples(cell, T, batches)
+  const random = randoms(11)
+  const lengths = Array.from({ length: x.shape[0] }, () => Math.ceil((T * (1 + random())) / 2))
+  const sequences = lengths.map((steps, b) => ({ data: x.data.subarray(b * T * r, (b * T + steps) * r), shape: [steps, r] }))
+  return { x: sequences, y: y.data ? lengths.map((steps, b) => y.data.subarray(b * T, b * T + steps)) : y }
+}
+
 export class Problem {
   /** @param cell of cells.mjs, here with the number of steps that DATA holds */
   constructor(cell, { output = cell.t } = {}) {

@@ -36,7 +36,7 @@ describe('npm run bench', () => {
     const { machine, records, left } = JSON.parse(stdout) as { machine: Record<string, unknown>; records: Entry[]; left: string[] }
     expect(machine).toMatchObject({ node: process.version, cpu: expect.any(String), commit: expect.any(String) })
     expect(left).toEqual([])
-    for (const name of ['matmul', 'tanh', 'forward', 'backward', 'step', 'train', 'push']) {
+    for (const name of ['matmul', 'tanh', 'forward', 'backward', 'step', 'train', 'ragged', 'push']) {
       const backends = records.filter((record) => record.case === name).map(({ backend }) => backend.split('/')[0])
       expect([...new Set(backends)], name).toEqual(usable)
     }

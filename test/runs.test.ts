@@ -48,6 +48,23 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it.each([false, true])('has its data by the end of the call; another call before it: %s', async (busy) => {
+      const [model, twin] = [make(), make()]
+      const given = () => ({
+        x: { data: Float32Array.from(sequencesOf([15 * 8], 4)[0]!.flat()), shape: [15, 8, 4] },
+        y: signs(x).slice(0, 15),
+      })
+      const changed = given()
+      const other = busy ? model.predictMany(x) : undefined
+      const run = model.train(changed, { epochs: 3, batchSize: 4 })
+      changed.x.data.fill(1)
+      await run
+      await other
+      await twin.train(given(), { epochs: 3, batchSize: 4 })
+      expect(hashOf(model)).toBe(hashOf(twin))
+      for (const each of [model, twin]) each.dispose()
+    })
+
     it('iterates over every epoch, however late it is asked', async () => {
       const model = make()
       const run = model.train(data, { epochs: 5 })
@@ -123,8 +140,9 @@ onEach(BACKENDS, ({ config }) => {
       const model = make()
       const stop = new AbortController()
       const reason = new Error('enough')
-      const run = model.train(data, { ...endless, signal: stop.signal })
-      setTimeout(() => stop.abort(reason), 25)
+      // Some time after the first report: in mid-run, however slow the machine is.
+      const onProgress = () => setTimeout(() => stop.abort(reason), 10)
+      const run = model.train(data, { ...endless, signal: stop.signal, onProgress } as never)
       expect(await errorOf(() => run)).toBe(reason)
       expect(await updatesOf(weightsOf(model), 30_000)).toBeGreaterThan(0)
       await model.train(data, { epochs: 1 }) // free again
@@ -328,6 +346,17 @@ onEach(BACKENDS, ({ config }) => {
 
   describe('numbers that are not finite', () => {
     const bad = x.map((steps) => steps.map((step) => step.map((v) => v)))
+
+    it("are found in data that were the user's, and are gone by then", async () => {
+      const model = make({ nonlinearity: 'identity', state: 3, output: { linear: 1 }, init: 'identity' })
+      model.setWeights({ W: [9e9, 0, 0, 0, 9e9, 0, 0, 0, 9e9] } as never)
+      const given = { data: new Float32Array(2 * 6 * 4), shape: [2, 6, 4] }
+      given.data.set(sequencesOf([6], 4, 3)[0]!.flat(), 24)
+      const failed = errorOf(() => model.train({ x: given, y: [0, 1] } as never, { epochs: 2, shuffle: false }))
+      given.data.fill(0)
+      expect((await failed).message).toMatch(/the loss is not finite, first in sequence 1, step \d, layer 0/)
+      model.dispose()
+    })
 
     it('never reach the weights; the error says where', async () => {
       const model = make({ nonlinearity: 'identity', state: 3, output: { linear: 1 }, init: 'identity' })

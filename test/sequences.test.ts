@@ -39,6 +39,7 @@ describe('many sequences of r features', () => {
       cut: undefined,
       truncated: 0,
       empty: 0,
+      lent: false,
     })
   })
 
@@ -134,6 +135,7 @@ describe('maxLength', () => {
       cut: Int32Array.of(2, 0, 0, 1),
       truncated: 2,
       empty: 1,
+      lent: false,
     })
   })
   it('keeps the start when asked', () => {

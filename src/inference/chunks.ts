@@ -95,6 +95,7 @@ export function pick(
       given: each(all.given),
       steps: all.steps && byRow(all.steps, 1),
       cut: all.cut && each(all.cut),
+      lent: false,
     },
     targets: targets && { values: row(targets.values), weights: row(targets.weights) },
   }

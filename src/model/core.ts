@@ -76,6 +76,8 @@ export class Core {
   private engine: Engine | undefined
   private readonly bytes = { home: 0, data: 0, carry: 0, scratch: 0 }
   private turn: Promise<unknown> = Promise.resolve()
+  /** Of those who have it or wait for it. */
+  private turns = 0
   private writer: string | undefined
   private disposed = false
   /** Engines of streams, for as long as somebody else holds them. */
@@ -140,18 +142,19 @@ export class Core {
     if (this.disposed) throw new BpttError('ERR_DISPOSED', 'this model was disposed of', { hint: 'Make a new one.' })
   }
 
-  /** Runs `task` when everything asked for before has had its turn. */
+  /** Runs `task` when everything asked for before has had its turn: now, if that is all done. */
   async inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const before = this.turn
+    const before = this.turns++ > 0 ? this.turn : undefined
     let finished!: () => void
     this.turn = new Promise<void>((resolve) => {
       finished = resolve
     })
     try {
-      await before
+      if (before) await before
       this.check()
       return await task()
     } finally {
+      this.turns--
       finished()
     }
   }
@@ -196,35 +199,13 @@ export class Core {
       throw new BpttError('ERR_BACKEND', 'the engine was lost, and with it the data and moments that it held', {
         hint: 'Start again, from the weights of the last report: train() once more, or a new trainer().',
       })
-    const { bytes } = this
-    const grow = (key: keyof typeof bytes, size: number) => Math.max(bytes[key], size)
-    const next = {
-      home: grow('home', this.blocks.units * UNIT_BYTES),
-      data: grow('data', turn.dataBytes),
-      carry: grow('carry', turn.carryBytes ?? 0),
-      scratch: grow('scratch', turn.compiled.scratchBytes),
-    }
     const upload = this.upload(turn.weights)
     const writes = upload ? [{ at: this.layout.p, data: upload }, ...(turn.writes ?? [])] : (turn.writes ?? [])
-    const job: Job = {
-      bytes: regionBytes({ ...next, pack: this.layout.packBytes }),
-      writes,
-      plan: turn.compiled.plan,
-      frames: turn.frames,
-      count: turn.count,
-      reads: turn.reads ?? [],
-    }
     if (effect === 'updates') {
       this.packed = 'none'
       this.uploaded = undefined
     }
-    const running = engine.submit(job)
-    turn.taken?.()
-    const result = await running.catch((error) => {
-      if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
-      throw error
-    })
-    Object.assign(bytes, next)
+    const result = await this.submit(engine, { ...turn, writes })
     if (upload) {
       this.uploadNeeded = upload !== this.host
       if (effect !== 'updates') this.uploaded = upload
@@ -233,6 +214,47 @@ export class Core {
     if (effect === 'packs forward') this.packed = 'forward'
     if (effect === 'packs all') this.packed = 'all'
     this.check()
+    return result
+  }
+
+  /**
+   * Puts the turn's writes into the engine's memory: by the end of this call where nobody is before it, else from copies of them.
+   * @returns Core.memory as it was then
+   */
+  async load({ writes = [], ...turn }: Turn): Promise<number> {
+    const own = this.turns === 0 ? writes : writes.map(({ at, data }) => ({ at, data: data.slice() }))
+    return this.inTurn(async () => {
+      const { memory } = this
+      this.engine ??= this.backend.backend.create(this.options)
+      await this.submit(this.engine, { ...turn, writes: own })
+      return memory
+    })
+  }
+
+  private async submit(engine: Engine, turn: Turn): Promise<JobResult> {
+    const { bytes } = this
+    const grow = (key: keyof typeof bytes, size: number) => Math.max(bytes[key], size)
+    const next = {
+      home: grow('home', this.blocks.units * UNIT_BYTES),
+      data: grow('data', turn.dataBytes),
+      carry: grow('carry', turn.carryBytes ?? 0),
+      scratch: grow('scratch', turn.compiled.scratchBytes),
+    }
+    const job: Job = {
+      bytes: regionBytes({ ...next, pack: this.layout.packBytes }),
+      writes: turn.writes ?? [],
+      plan: turn.compiled.plan,
+      frames: turn.frames,
+      count: turn.count,
+      reads: turn.reads ?? [],
+    }
+    const running = engine.submit(job)
+    turn.taken?.()
+    const result = await running.catch((error) => {
+      if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
+      throw error
+    })
+    Object.assign(bytes, next)
     return result
   }
 

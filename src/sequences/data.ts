@@ -28,6 +28,8 @@ export interface Sequences {
   readonly truncated: number
   /** Sequences without a row. */
   readonly empty: number
+  /** `rows` is the user's own array (SequenceOptions.lend). */
+  readonly lent: boolean
 }
 
 /** One row a sequence with readout 'last', one for each row of Sequences (the same offsets) with 'all'. t outputs. */
@@ -46,6 +48,11 @@ export interface SequenceOptions {
   keep?: 'start' | 'end'
   /** What the sequences are called in messages. Default 'x'. */
   at?: string
+  /**
+   * `rows` may be the user's own array, where nothing in it has to be changed: for who hands them on before the call ends, and never
+   * looks at them again. Large data are then read once, not copied twice into memory that the system must first provide.
+   */
+  lend?: boolean
   /** Whether no sequences at all are fine (predictMany([])); otherwise that is ERR_EMPTY. */
   allowNone?: boolean
 }

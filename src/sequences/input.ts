@@ -188,7 +188,8 @@ function gather(
   for (let b = 0; b < B; b++) offsets[b + 1] = offsets[b]! + lengths[b]!
   const N = offsets[B]!
 
-  const rows: Int32Array | Float32Array = allocate<Int32Array | Float32Array>(tokens ? Int32Array : Float32Array, N * R, () => at)
+  const lent = options.lend === true && options.mask === undefined && !cut ? lentRows(sources, tokens, N * R) : undefined
+  const rows = lent ?? allocate<Int32Array | Float32Array>(tokens ? Int32Array : Float32Array, N * R, () => at)
   const all: Omit<Sequences, 'empty'> = {
     count: B,
     rows,
@@ -199,6 +200,7 @@ function gather(
     steps: undefined,
     cut,
     truncated,
+    lent: lent !== undefined,
   }
   let used = options.mask === undefined ? undefined : readMask(all, options.mask, at)
   for (let b = 0; b < B; b++) {
@@ -206,7 +208,7 @@ function gather(
     const skip = cut ? cut[b]! : 0
     const from = offsets[b]! * R
     const to = offsets[b + 1]! * R
-    copySource(source, R, skip, rows, from, lengths[b]!, () => place(b))
+    if (!lent) copySource(source, R, skip, rows, from, lengths[b]!, () => place(b))
     for (let k = firstBad(rows, from, to, size); k >= 0; k = firstBad(rows, k, to, size)) {
       const row = Math.floor(k / R)
       if (!used || used[row] === 1) {
@@ -220,7 +222,15 @@ function gather(
       k = (row + 1) * R
     }
   }
-  return used?.includes(0) ? compact(all, used, R, at) : counted(all)
+  if (!used?.includes(0)) return counted(all)
+  return compact(lent ? { ...all, rows: rows.slice(), lent: false } : all, used, R, at)
+}
+
+/** The rows of a tensor, if they are what they have to be already, in memory that only this thread can change. */
+function lentRows([first]: readonly Source[], tokens: boolean, length: number): Float32Array | undefined {
+  const data = first?.data
+  if (tokens || !(data instanceof Float32Array) || data.length !== length || first?.start !== 0) return undefined
+  return data.buffer instanceof ArrayBuffer ? data : undefined
 }
 
 /** Steps [skip, skip + n) of a sequence, to rows[to …). */

@@ -30,12 +30,12 @@ export interface DataSet extends Examples {
   readonly validationBaseline: Baseline | undefined
 }
 
-/** Sequences and targets of `data`, checked. */
+/** Sequences and targets of `data`, checked. `lend`: see SequenceOptions. */
 export function readExamples(
   core: Core,
   data: unknown,
   at: string,
-  options: Partial<TrainSettings> = {},
+  options: Partial<TrainSettings> & { lend?: boolean } = {},
 ): Examples & { groups: Int32Array | undefined } {
   const { x, y, mask, sampleWeights, stepWeights, groups, ...others } = dataFields(data, at)
   const path = (name: string) => (at ? `${at}.${name}` : name)
@@ -48,6 +48,7 @@ export function readExamples(
     mask,
     maxLength: options.maxLength,
     keep: options.keep ?? 'end',
+    lend: options.lend === true,
     at: path('x'),
   })
   const targets = readTargets(core.network, sequences, y, { sampleWeights, stepWeights, classWeight: options.classWeight, at: path('y') })
@@ -65,8 +66,9 @@ function dataFields(data: unknown, at: string): Record<string, unknown> {
   return Object.fromEntries(Object.keys(data).map((key) => [key, (data as Record<string, unknown>)[key]]))
 }
 
+/** Its rows may be the user's own (Sequences.lent): they must have been handed on when the call ends. */
 export function readDataSet(core: Core, data: unknown, settings: TrainSettings): DataSet {
-  const { sequences, targets, groups } = readExamples(core, data, '', settings)
+  const { sequences, targets, groups } = readExamples(core, data, '', { ...settings, lend: true })
   const all = Int32Array.from({ length: sequences.count }, (_, id) => id)
   const { validation: wanted } = settings
   let train: Int32Array = all

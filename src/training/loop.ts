@@ -3,7 +3,7 @@
  * the same model still get their turn. While one job runs, the results of the one before it are booked and the next one is prepared. An
  * epoch's end interrupts that only where something must be decided there (validation, a plateau schedule).
  */
-import type { JobResult, Write } from '../backends/engine.js'
+import type { JobResult } from '../backends/engine.js'
 import { BpttError } from '../errors.js'
 import { evaluate } from '../inference/evaluate.js'
 import type { Core } from '../model/core.js'
@@ -14,7 +14,7 @@ import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { platform } from '../platform/platform.js'
 import type { Batcher } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
-import { batchersOf, type DataSet, makeResident } from './dataset.js'
+import { batchersOf, type DataSet, type Examples, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
 import { batchIds, Course, JobFrames, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
 import { OptimizerState } from './optimizer-state.js'
@@ -60,8 +60,8 @@ export class Training {
   private prepared = 0
   /** Of the job that runs or is being booked, and of the one that is prepared meanwhile. */
   private readonly frames = [new JobFrames(), new JobFrames()]
-  private writes: Write[]
-  /** Where data and moments are, from the first job on (Core.memory). */
+  /** Data and moments are in the engine's memory: which one it is (Core.memory). */
+  private readonly loaded: Promise<number>
   private memory: number | undefined
   private secondsPerRow = 0
   private readWeightsAt = performance.now()
@@ -88,8 +88,6 @@ export class Training {
     this.batchers = batchersOf(core, data, settings.bptt)
     this.resident = makeResident(core, data)
     this.optimizer = new OptimizerState(core, settings)
-    this.writes = [...this.resident.writes, ...this.optimizer.starts]
-    this.optimizer.starts = []
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
     this.steps = (updatesOfEachEpoch(data.train, this.batchers, settings) ?? 0) * settings.epochs
     this.recorder = new Recorder(network, settings.epochs, data.trainBaseline)
@@ -118,6 +116,9 @@ export class Training {
       this.optimizer.release()
       throw error
     }
+    this.loaded = core.load({ ...this.nothing(), writes: [...this.resident.writes, ...this.optimizer.starts] })
+    this.loaded.catch(() => undefined) // runJobs() waits for it
+    this.optimizer.starts = []
   }
 
   /** Lengths of the longest sequences that a frame can have, ascending. */
@@ -170,6 +171,7 @@ export class Training {
   }
 
   private async runJobs(): Promise<void> {
+    this.memory = await this.loaded
     if (this.steps === 0) await this.countUpdates()
     this.recorder.steps = this.steps
     let job = this.ending ? undefined : this.prepare()
@@ -254,7 +256,6 @@ export class Training {
     })
     const result = this.core.inTurn(() => {
       this.inFlight = true
-      this.memory ??= this.core.memory
       return this.core.run({ ...this.turn(job), taken: begin }, 'updates').finally(() => {
         this.inFlight = false
       })
@@ -264,18 +265,29 @@ export class Training {
   }
 
   private turn({ frames, compiled, readsWeights }: JobPlan) {
-    const writes = this.writes
-    this.writes = []
+    const reads = readsWeights ? [this.core.readWeights()] : []
+    return { ...this.nothing(), compiled, frames: frames.ints, count: frames.count, reads }
+  }
+
+  /** A turn that runs no frame. */
+  private nothing() {
     return {
-      compiled,
-      frames: frames.ints,
-      count: frames.count,
-      writes,
+      compiled: this.plans.update,
+      frames: new Int32Array(0),
+      count: 0,
       memory: this.memory,
-      reads: readsWeights ? [this.core.readWeights()] : [],
       dataBytes: this.resident.bytes,
       carryBytes: this.carryBytes,
     }
+  }
+
+  /** What is trained on; if it is still the user's, as it was when it was loaded. */
+  private async examples(): Promise<Examples> {
+    const { sequences, targets } = this.data
+    if (!sequences.lent) return this.data
+    const copy = { at: this.resident.data.x, kind: 'float32', length: sequences.rows.length } as const
+    const { reads } = await this.core.inTurn(() => this.core.run({ ...this.nothing(), reads: [copy] }, 'updates'))
+    return { sequences: { ...sequences, rows: reads[0] as Float32Array, lent: false }, targets }
   }
 
   /** Books a job's results and reports; but where something is decided at an epoch's end, that is conclude()'s. */
@@ -310,7 +322,7 @@ export class Training {
       const item = { epoch, batch, ids: batchIds(this.data.train, this.settings, epoch, batch) }
       this.ending ??= {
         kind: 'error',
-        error: await nonfinite(this.core, this.data, item, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient'),
+        error: await nonfinite(this.core, await this.examples(), item, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient'),
       }
       return
     }
@@ -365,13 +377,7 @@ export class Training {
   /** Leaves the weights of the last whole update (or the best ones) in the model. */
   private async settle(): Promise<void> {
     if (!this.inStep) {
-      const read = {
-        compiled: this.plans.update,
-        frames: new Int32Array(0),
-        count: 0,
-        reads: [this.core.readWeights()],
-        dataBytes: this.resident.bytes,
-      }
+      const read = { ...this.nothing(), memory: undefined, reads: [this.core.readWeights()] }
       const { reads } = await this.core.inTurn(() => this.core.run(read, 'updates'))
       this.core.weightsRead(reads[0] as Float32Array)
     }
