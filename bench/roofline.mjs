@@ -64,14 +64,18 @@ function roofs() {
   return parts
 }
 
-/** Where labels of neighbours would lie upon each other, every other one goes to the left. */
+/** Beside their points: to the left, or where that lies upon another label (and for single sequences, beside the roofs' names) to the right. */
 function labels(points) {
   const parts = []
   const placed = []
   for (const { at, up, name } of points.sort((a, b) => a.up - b.up)) {
-    const near = (side) => placed.some((other) => other.side === side && Math.abs(other.at - at) < 60 && Math.abs(other.up - up) < 13)
-    const side = near('start') ? 'end' : 'start'
-    placed.push({ at, up, side })
+    const width = 7 * name.length + 8
+    const span = (side) => (side === 'end' ? [at - width, at] : [at, at + width])
+    const free = (side) => placed.every((other) => other.to <= span(side)[0] || other.from >= span(side)[1] || Math.abs(other.up - up) >= 12)
+    const sides = at < x(2) ? ['start', 'end'] : ['end', 'start']
+    const side = sides.find(free) ?? sides[0]
+    const [from, to] = span(side)
+    placed.push({ from, to, up })
     parts.push(text(at + (side === 'start' ? 8 : -8), up + 4, name, 'small', side))
   }
   return parts
