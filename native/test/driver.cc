@@ -371,6 +371,67 @@ static bool check(const Kernels &kernels, const Case &c, int parts) {
   return true;
 }
 
+// One step of one sequence by the kernel for it against the operations that it stands for, twice: one to three layers.
+static bool check_step(const Kernels &kernels) {
+  using namespace plan;
+  Case c;
+  c.T = c.B = c.R = 1;
+  c.active = {1}, c.start = {0, 1}, c.base = {0};
+  const bool tokens = bits() % 3 == 0;
+  const int depth = int(integer(1, 3));
+  struct Layer {
+    int32_t U, W, b, bh, Up, Wp, y, s0, s, K, S, cell;
+  };
+  std::vector<Layer> layers;
+  const int32_t w = tokens ? c.integers(1, 5) : c.rows(1, 130), first = tokens ? 5 : int32_t(size() % 130 + 1);
+  for (int k = 0; k < depth; k++) {
+    const int32_t K = k ? layers.back().S : first, S = int32_t(size() % 600 + 1);
+    const int32_t b = bits() % 4 ? c.dense(S) : NONE, bh = b != NONE && bits() % 2 ? c.dense(S) : NONE;
+    layers.push_back({c.dense(int64_t{S} * K), c.dense(int64_t{S} * S), b, bh, c.packed(S, K), c.packed(S, S),
+                      c.rows(1, S), c.rows(1, S), c.rows(1, S), K, S, int32_t(bits() % 4)});
+  }
+  const int32_t S = layers.back().S, N = int32_t(size()), head = int32_t(bits() % 3);
+  const int32_t V = c.dense(int64_t{N} * S), Vp = c.packed(N, S), bias = bits() % 4 ? c.dense(N) : NONE;
+  const int32_t z = c.rows(1, N);
+  c.fill();
+  Memory memory(c);
+  const Context x = context(c, memory);
+  for (const Layer &l : layers) {
+    run(kernels, OP_PACK, x, {l.Up, l.U, l.S, l.K, tokens && &l == layers.data() ? PACK_GATHER : PACK_PROJECT}, 1);
+    run(kernels, OP_PACK, x, {l.Wp, l.W, l.S, l.S, PACK_PROJECT}, 1);
+    memcpy(at(x, l.s), at(x, l.s0), size_t(l.S) * 4);
+  }
+  run(kernels, OP_PACK, x, {Vp, V, N, S, PACK_PROJECT}, 1);
+
+  const auto place = [&](int32_t address) { return address == NONE ? nullptr : at(x, address); };
+  std::vector<LayerStep> steps;
+  for (const Layer &l : layers)
+    steps.push_back({at(x, l.Up), at(x, l.Wp), place(l.b), place(l.bh), at(x, l.s), l.K, l.S, l.cell});
+  std::vector<float> room(1024), o(size_t(N) + 1, 0.25f);
+  NetStep step{steps.data(), depth, tokens, at(x, Vp), place(bias), N, head, room.data()};
+  for (int turn = 0; turn < 2; turn++) {
+    int32_t below = w;
+    for (const Layer &l : layers) {
+      if (tokens && below == w)
+        run(kernels, OP_GATHER, x, {l.y, w, l.U, l.Up, l.b, l.bh, l.S, l.K}, 1);
+      else
+        run(kernels, OP_PROJECT, x, {l.y, below, l.U, l.Up, l.b, l.bh, l.S, l.K, ROWS_STEPS}, 1);
+      run(kernels, OP_RECUR, x, {l.y, l.s0, l.W, l.Wp, l.S, l.cell}, 1);
+      memcpy(at(x, l.s0), at(x, l.y), size_t(l.S) * 4);
+      below = l.y;
+    }
+    run(kernels, OP_PROJECT, x, {z, below, V, Vp, bias, NONE, N, S, ROWS_STEPS}, 1);
+    run(kernels, OP_ACTIVATE, x, {z, z, N, head, ROWS_STEPS}, 1);
+    kernels.step(step, at(x, w), o.data());
+    bool ok = o[size_t(N)] == 0.25f;
+    for (int32_t n = 0; n < N; n++) ok &= same(at(x, z)[n], o[size_t(n)]);
+    for (const Layer &l : layers)
+      for (int32_t n = 0; n < l.S; n++) ok &= same(at(x, l.s0)[n], at(x, l.s)[n]);
+    if (!ok) return false;
+  }
+  return true;
+}
+
 static double ulp(double x) { return std::ldexp(1, std::max(std::ilogb(x), -126) - 23); }
 
 // tanh through RECUR and sigmoid through ACTIVATE, over every `step`-th float32.
@@ -448,6 +509,12 @@ static int main(int argc, char **argv) {
           if (++failed > 20) return 1;
         }
       }
+    }
+    for (int i = 0; i < cases; i++, done++) {
+      seed = from * 100000000 + uint64_t(i);
+      if (check_step(*kernels)) continue;
+      std::printf("%s %s step case %d\n", kernels->isa, kernels->arithmetic, i);
+      failed++;
     }
     failed += !accuracy(*kernels, cases >= 30 ? 1021 : 65521);
   }
