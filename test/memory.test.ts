@@ -154,6 +154,19 @@ describe('memory()', () => {
         }
     })
 
+    it('answers for a sequence of any length in the memory of a stretch, with the same bits', async () => {
+      const steps = 24_000 // of 128 units: more than are worth having at a time
+      const model = new RNN({ input: 1, state: 128, output: 3, init: 'pytorch', ...target })
+      const x = [Float32Array.from({ length: steps }, (_, i) => Math.sin(i * i))]
+      const [answer] = await model.predictMany(x)
+      const { loss } = await model.evaluate({ x, y: [1] })
+      expect(model.memory().states).toBeLessThan(0.8 * steps * 128 * 4)
+      const { outputs } = await model.forward(x)
+      expect(answer!.probabilities).toEqual(outputs.data)
+      expect(loss).toBeCloseTo(-Math.log(outputs.data[1]!), 5)
+      model.dispose()
+    })
+
     it('says what an answer takes', async () => {
       const model = new RNN({ ...config, ...target })
       const asked = model.memory({ batchSize: many, length: steps, task: 'predict' })

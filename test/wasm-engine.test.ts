@@ -9,7 +9,7 @@ import type { EngineOptions } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
 import { FRAME_HEADER } from '#lib/plan/frame.js'
 import { address, NONE, Region, UNIT_BYTES } from '#lib/plan/memory.js'
-import { Cell, Head, Pack, Result, Rows, Status } from '#lib/plan/operations.js'
+import { By, Cell, Head, Pack, Result, Rows, Status } from '#lib/plan/operations.js'
 import { createReference } from '#lib/reference/engine.js'
 import { frameOf, planOf } from './reference-net.js'
 
@@ -76,6 +76,36 @@ describe('operands', () => {
     ['a region that does not exist', planOf([['ZERO', at(5), 1]])],
     ['half an instruction', { id: -1, code: Int32Array.of(1, 0), constants: new Float64Array(0) }],
     ['a constant that is not there', planOf([['CLIP', 0]])],
+    [
+      'a border of segments',
+      planOf([
+        ['SEGMENTS', 1, 0, 0, 2],
+        ['MOVE', 0, By.SEGMENT, 15, NONE],
+        ['ZERO', at(Region.SCRATCH), 1],
+      ]),
+    ],
+    [
+      'a move outside of segments',
+      planOf([
+        ['MOVE', 0, By.SEGMENT, 1, NONE],
+        ['ZERO', at(Region.SCRATCH), 1],
+      ]),
+    ],
+    [
+      'segments in segments',
+      planOf([
+        ['SEGMENTS', 1, 0, 0, 2],
+        ['SEGMENTS', 1, 0, 0, 1],
+        ['ZERO', at(Region.SCRATCH), 1],
+      ]),
+    ],
+    [
+      'segments without end',
+      planOf([
+        ['SEGMENTS', 1, 0, 0, 2],
+        ['ZERO', at(Region.SCRATCH), 1],
+      ]),
+    ],
   ])('outside their region are refused before anything runs: %s', (_, plan) => {
     const engine = createLocal(options)
     expect(failure(() => engine.run({ ...job, bytes, plan })).code).toBe('ERR_INTERNAL')

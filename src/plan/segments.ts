@@ -15,17 +15,17 @@ import { stride } from './memory.js'
 /** 'full': what is fastest. 'low': as little as can be. A number: at most so many bytes, and then what is fastest. */
 export type Budget = 'full' | 'low' | number
 
-/** Floats of δ that are worth having at a time: more brings no speed, less costs some. */
-const NEAR_FLOATS = 1 << 21
-/** Rows that make a good chunk of a weight gradient, and rows for each token whose sums are laid out anew for each segment. */
-const LEAST_ROWS = 512
+/** Floats of δ, and rows, that are worth having at a time: more brings no speed, less costs a percent. */
+const NEAR_FLOATS = 1 << 20
+const NEAR_ROWS = 2048
+/** Rows for each token, whose sums are laid out anew for each segment. */
 const ROWS_PER_TOKEN = 4
 
 /** Segments that cost no time: of a step with its states kept, or of a pass that only its last states are asked of. */
 export function fastSegments({ network }: Layout, wants: Wants, { R }: Capacity, T: number): Segments | undefined {
   if (!wants.gradients && (wants.readout ?? network.readout) === 'all') return undefined
   const { input, state } = network
-  const rows = Math.max(LEAST_ROWS, Math.floor(NEAR_FLOATS / stride(Math.max(...state))), input.tokens ? ROWS_PER_TOKEN * input.size : 0)
+  const rows = Math.max(NEAR_ROWS, Math.floor(NEAR_FLOATS / stride(Math.max(...state))), input.tokens ? ROWS_PER_TOKEN * input.size : 0)
   const steps = Math.ceil(T / Math.max(1, Math.ceil(R / rows)))
   return steps < T ? { steps, most: segmentCount(T, steps), keepStates: wants.gradients !== undefined } : undefined
 }

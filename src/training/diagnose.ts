@@ -14,7 +14,11 @@ export async function nonfinite(
   { epoch, batch, ids }: { epoch: number; batch: number; ids: Int32Array },
   what: 'loss' | 'gradient',
 ) {
-  const place = await find(core, examples, ids, what)
+  // It looks at all steps at once, which a run in little memory may not have had room for: then the batch is all that can be said.
+  const place = await find(core, examples, ids, what).catch((error) => {
+    if (error instanceof BpttError && error.code === 'ERR_OUT_OF_MEMORY') return undefined
+    throw error
+  })
   const where = place
     ? `, first in sequence ${place.sequence}, step ${place.step}${place.layer === undefined ? '' : `, layer ${place.layer}`}`
     : ''
