@@ -6,7 +6,7 @@
     'numerics': ['-ffp-contract=off', '-fno-fast-math', '-fno-math-errno'],
     # What no kernel needs: it throws nothing, and is not called by what does.
     'lean': ['-fno-exceptions', '-fno-asynchronous-unwind-tables', '-fno-unwind-tables', '-falign-functions=16', '-falign-jumps=1', '-falign-labels=1'],
-    'avx512': ['-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mfma', '-mprefer-vector-width=512'],
+    'avx512': ['-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mfma', '-mprfchw', '-mprefer-vector-width=512'],
   },
   'target_defaults': {
     # Kernels unroll where they say so; more than that is size alone. Node's own settings ask for -O3.
@@ -31,7 +31,7 @@
       'sources': [
         'native/addon/addon.cc', 'native/addon/dispatch.cc', 'native/addon/engine.cc', 'native/addon/floor.cc',
         'native/addon/fused.cc', 'native/addon/interpreter.cc',
-        'native/addon/pool.cc', 'native/addon/program.cc', 'native/addon/regions.cc', 'native/addon/runner.cc',
+        'native/addon/pool.cc', 'native/addon/program.cc', 'native/addon/quota.cc', 'native/addon/regions.cc', 'native/addon/runner.cc',
       ],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       'dependencies': ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
@@ -61,11 +61,11 @@
         },
         {
           'target_name': 'kernels_avx2_fma', 'type': 'static_library', 'sources': ['native/isa/avx2_fma.cc'],
-          'cflags': ['<@(lean)', '-mavx2', '-mfma'], 'xcode_settings': {'OTHER_CFLAGS': ['-mavx2', '-mfma']},
+          'cflags': ['<@(lean)', '-mavx2', '-mfma', '-mprfchw'], 'xcode_settings': {'OTHER_CFLAGS': ['-mavx2', '-mfma', '-mprfchw']},
         },
         {
           'target_name': 'kernels_avx2_muladd', 'type': 'static_library', 'sources': ['native/isa/avx2_muladd.cc'],
-          'cflags': ['<@(lean)', '-mavx2'], 'xcode_settings': {'OTHER_CFLAGS': ['-mavx2']},
+          'cflags': ['<@(lean)', '-mavx2', '-mprfchw'], 'xcode_settings': {'OTHER_CFLAGS': ['-mavx2', '-mprfchw']},
         },
         {'target_name': 'kernels_sse2_muladd', 'type': 'static_library', 'sources': ['native/isa/sse2_muladd.cc'], 'cflags': ['<@(lean)']},
       ],

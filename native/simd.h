@@ -89,6 +89,8 @@ INLINE vf madd(vf a, vf b, vf c) {
 
 // The line of p, on its way to the first cache. Any address will do.
 INLINE void prefetch(const float *p) { __builtin_prefetch(p); }
+// The same where it will be written: another processor that has it must give it up.
+INLINE void prefetch_to_write(const float *p) { __builtin_prefetch(p, 1); }
 
 // The edge of a dense row: the first n lanes are memory, the others read as +0 and are not written. n may exceed the
 // vector.

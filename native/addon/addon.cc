@@ -18,6 +18,7 @@
 #include "arguments.h"
 #include "dispatch.h"
 #include "engine.h"
+#include "quota.h"
 #include "runner.h"
 
 namespace bptt {

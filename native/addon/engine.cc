@@ -125,10 +125,11 @@ void Job::run() noexcept {
     const Setting setting = engine->setting(*program, &engine->stop_);
     double work = 0;
     for (const Frame &frame : engine->frames_.list()) work += work_of(*program, frame);
-    Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1);
+    Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1, engine->judge_);
     double *result = results.data();
     for (const Frame &frame : engine->frames_.list()) {
       run_frame(setting, frame, team, result);
+      team.judge(work_of(*program, frame));
       if (result[RESULT_STATUS] != STATUS_DONE) break;
       result += RESULT_FIELDS;
     }
@@ -144,7 +145,8 @@ void Step::run(const void *input_data, void *output_data) const {
   engine->must_be_free();
   const FloatMode mode;
   if (fused) return fused->run(engine->kernels_, engine->regions_, input_data, output_data);
-  Team alone(1);
+  Judge none;
+  Team alone(1, none);
   double result[RESULT_FIELDS] = {};
   std::memcpy(engine->regions_.at(input.at), input_data, static_cast<size_t>(input.bytes));
   run_frame(engine->setting(*program, &NEVER), frames.list().front(), alone, result);

@@ -15,9 +15,6 @@
 
 namespace bptt {
 
-// At most this many shares, so that a batch is not cut to crumbs and workspaces stay few.
-constexpr int MAX_THREADS = 64;
-
 struct Write : Place {
   const void *data;
 };
@@ -91,6 +88,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Regions regions_;
   std::vector<Block> workspaces_;
   std::vector<float *> workspace_;
+  Judge judge_;
   std::unordered_map<int32_t, std::shared_ptr<const Program>> programs_;
   Frames frames_;  // of the job in flight
   bool busy_ = false, disposed_ = false;

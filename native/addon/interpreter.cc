@@ -114,8 +114,12 @@ int32_t run(const Setting &setting, size_t from, size_t to, int32_t m, Context &
     // An update once begun is finished, and so is what follows it.
     if (instruction.op == OP_UPDATE) context.stop = &NEVER;
     if (instruction.move_count > 0) move(instruction, context, m, args);
-    team.run(setting.kernels.run[instruction.op], context, instruction.move_count > 0 ? args : instruction.args,
-             worth_sharing(instruction, context));
+    const Operation operation = setting.kernels.run[instruction.op];
+    const int32_t *const here = instruction.move_count > 0 ? args : instruction.args;
+    if (team.together() && worth_sharing(instruction, context))
+      team.run(operation, context, here);
+    else
+      operation(context, here, 0, 1);
   }
   return STATUS_DONE;
 }

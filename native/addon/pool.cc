@@ -1,11 +1,12 @@
-// The worker pool. Fork and join cost a fraction of a microsecond while the workers spin; a wake-up costs about 40, so
-// they park only after a bounded time without work. Shares are taken, not given: those of a worker that is asleep or
-// not running are done by the others. std::atomic::wait, not std::condition_variable, whose symbols old systems lack.
+// The worker pool. Fork and join cost a quarter of a microsecond while the workers spin; a wake-up costs 100, of which
+// 30 on the thread that wakes. So they park only after a bounded time without work. Shares are taken, not given: those
+// of a worker that is asleep or not running are done by the others. std::atomic::wait, not std::condition_variable,
+// whose symbols old systems lack.
 #include "pool.h"
 
+#include <array>
 #include <atomic>
-#include <chrono>
-#include <cstdio>
+#include <bit>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -14,24 +15,19 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
 #endif
 #include <unistd.h>
 
 #include "float_mode.h"
+#include "quota.h"
 
 namespace bptt {
 namespace {
 
-constexpr int MAX_WORKERS = 255;
-
-using Clock = std::chrono::steady_clock;
-using Duration = Clock::duration;
-// How long a thread spins before it parks: less than a wake-up costs.
-constexpr auto SPIN = std::chrono::microseconds(20);
-// Where others have the processors, waiting for a worker that is not running costs more than it gains: after losing
-// this much a job goes on alone, and jobs in the time that follows do not try.
-constexpr auto LOSS = std::chrono::microseconds(200);
-constexpr auto REST = std::chrono::milliseconds(50);
+// How long a thread that waits keeps its processor, and how long it then goes on looking while it leaves it to whoever
+// wants it: about what a wake-up costs, and the time between two jobs.
+constexpr auto SPIN = std::chrono::microseconds(20), LINGER = std::chrono::microseconds(400);
 
 void pause() {
 #if defined(__x86_64__)
@@ -41,25 +37,29 @@ void pause() {
 #endif
 }
 
-// Waits until the value is no longer `old`: spinning first, then parked.
-uint32_t wait_past(const std::atomic<uint32_t> &value, uint32_t old) {
-  const auto end = Clock::now() + SPIN;
-  do {
+// Looks until done() or the time is over; false then.
+template <class Done>
+bool spin(Done done) {
+  for (int i = 0; i < 32; i++) {
+    if (done()) return true;
+    pause();
+  }
+  for (const Clock::time_point begin = Clock::now();;) {
     for (int i = 0; i < 32; i++) {
-      const uint32_t now = value.load(std::memory_order_acquire);
-      if (now != old) return now;
+      if (done()) return true;
       pause();
     }
-  } while (Clock::now() < end);
-  value.wait(old, std::memory_order_acquire);
-  return value.load(std::memory_order_acquire);
+    const Clock::duration time = Clock::now() - begin;
+    if (time > LINGER) return false;
+    if (time > SPIN) std::this_thread::yield();
+  }
 }
 
 class Pool {
  public:
   ~Pool() {
     quit_ = true;
-    announce();
+    wake();
     for (std::thread &worker : workers_) worker.join();
   }
 
@@ -68,74 +68,124 @@ class Pool {
     while (static_cast<int>(workers_.size()) < workers) {
       const int index = static_cast<int>(workers_.size());
       try {
-        workers_.emplace_back([this, index, seen = epoch_.load()] { work(index, seen); });
+        workers_.emplace_back([this, index] { work(index + 1); });
       } catch (const std::system_error &) {
         break;
       }
+      leader_ = -1;
     }
     return static_cast<int>(workers_.size()) < workers ? static_cast<int>(workers_.size()) : workers;
   }
 
-  // Returns the time by which this was slower than one thread alone would have been, negative where it was faster.
-  Duration run(Operation operation, const Context &context, const int32_t *args, int shares, int threads) {
-    operation_ = operation;
-    context_ = &context;
-    args_ = args;
-    shares_ = static_cast<uint32_t>(shares);
+  // Returns how long this thread waited for the others.
+  Clock::duration run(Operation operation, const Context &context, const int32_t *args, int shares, int threads) {
+    job_.operation = operation;
+    job_.context = &context;
+    job_.args = args;
+    job_.shares.store(shares, std::memory_order_relaxed);
+    job_.threads.store(threads, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
-    const uint64_t number = epoch_.load(std::memory_order_relaxed) + 1;
-    ticket_.store(number << 32 | static_cast<uint64_t>(threads) << 16 | shares_, std::memory_order_release);
-    announce();
+    make_way();
+    job_.left.store(first(shares) & ~uint64_t{1});
+    if (parked_.load() > 0) wake();
+    operation(context, args, 0, shares);
+    const auto others = static_cast<uint32_t>(shares - 1 - take_shares(0));
+    if (done_.load(std::memory_order_acquire) == others) return {};
     const auto begin = Clock::now();
-    const int own = take_shares(0);
-    const auto end = Clock::now();
-    for (uint32_t done = done_.load(std::memory_order_acquire); done != shares_;) done = wait_past(done_, done);
-    return own == 0 ? Duration::zero() : Clock::now() - end - (end - begin) / own * (shares - own);
+    if (!spin([&] { return done_.load(std::memory_order_acquire) == others; })) {
+      for (uint32_t done; (done = done_.load(std::memory_order_acquire)) != others;)
+        done_.wait(done, std::memory_order_acquire);
+    }
+    return Clock::now() - begin;
   }
 
  private:
-  void announce() {
-    epoch_.fetch_add(1, std::memory_order_release);
-    epoch_.notify_all();
+  static uint64_t first(int shares) { return shares == 64 ? ~uint64_t{0} : (uint64_t{1} << shares) - 1; }
+
+  // Workers keep off the processor of the thread that leads: Linux likes to wake a thread where the one that wakes it
+  // runs, and there both stay, taking turns, until some tick moves one of them.
+  void make_way() {
+#if defined(__linux__)
+    const int here = sched_getcpu();
+    if (here == leader_) return;
+    leader_ = here;
+    cpu_set_t allowed;
+    if (here < 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+    CPU_CLR(here, &allowed);
+    for (size_t i = 0; i < workers_.size(); i++) {
+      const int id = ids_[i].load(std::memory_order_relaxed);
+      if (id == 0)
+        leader_ = -1;  // has not begun yet: next time
+      else
+        sched_setaffinity(id, sizeof allowed, &allowed);
+    }
+#endif
   }
 
-  // Does shares of the operation in hand until none is left, and says how many it did. A thread that comes late finds
-  // none, or those of the next operation: what the operation is may only be read once a share of it is taken, for until
-  // that is done it stays.
+  void wake() {
+    calls_.fetch_add(1);
+    calls_.notify_all();
+  }
+
+  // Does shares of the operation in hand until none is left, and says how many it did: first those that this thread had
+  // the last time, whose operands are in its cache. A thread that comes late finds none, or those of the next
+  // operation: what the operation is may only be read once a share of it is taken, for until that is done it stays.
   int take_shares(int thread) {
     int taken = 0;
-    for (uint64_t ticket = ticket_.load(std::memory_order_acquire);;) {
-      const auto left = static_cast<int>(ticket & 0xFFFF), threads = static_cast<int>(ticket >> 16 & 0xFFFF);
-      if (left == 0 || thread >= threads) return taken;
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+    for (uint64_t left = job_.left.load(std::memory_order_acquire); left != 0;) {
+      const int shares = job_.shares.load(std::memory_order_relaxed),
+                threads = job_.threads.load(std::memory_order_relaxed);
+      if (thread >= threads) break;
+      const uint64_t mine = left & first(shares * (thread + 1) / threads) & ~first(shares * thread / threads);
+      const int share = mine ? std::countr_zero(mine) : 63 - std::countl_zero(left);
+      if (!job_.left.compare_exchange_weak(left, left & ~(uint64_t{1} << share), std::memory_order_acq_rel,
+                                           std::memory_order_acquire))
         continue;
-      const uint32_t shares = shares_;
-      operation_(*context_, args_, left - 1, static_cast<int>(shares));
+      job_.operation(*job_.context, job_.args, share, job_.shares.load(std::memory_order_relaxed));
       taken++;
-      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == shares) done_.notify_one();
-      ticket = ticket_.load(std::memory_order_acquire);
+      if (thread > 0) {
+        done_.fetch_add(1, std::memory_order_acq_rel);
+        done_.notify_one();
+      }
+      left = job_.left.load(std::memory_order_acquire);
     }
+    return taken;
   }
 
-  void work(int index, uint32_t seen) {
+  void work(int thread) {
     const FloatMode mode;
-    for (;;) {
-      seen = wait_past(epoch_, seen);
-      if (quit_.load(std::memory_order_relaxed)) return;
-      take_shares(index + 1);
+#if defined(__linux__)
+    ids_[thread - 1].store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
+#endif
+    const auto called = [this, thread] {
+      return quit_.load(std::memory_order_relaxed) ||
+             (job_.left.load(std::memory_order_relaxed) != 0 && thread < job_.threads.load(std::memory_order_relaxed));
+    };
+    while (!quit_.load(std::memory_order_relaxed)) {
+      const uint32_t calls = calls_.load();
+      take_shares(thread);
+      if (spin(called)) continue;
+      parked_.fetch_add(1);
+      if (job_.left.load() == 0) calls_.wait(calls);
+      parked_.fetch_sub(1);
     }
   }
 
   std::vector<std::thread> workers_;
-  // The operation in hand, written before the ticket that offers its shares.
-  Operation operation_ = nullptr;
-  const Context *context_ = nullptr;
-  const int32_t *args_ = nullptr;
-  uint32_t shares_ = 1;
+  std::array<std::atomic<int>, MAX_THREADS> ids_{};  // of the workers, for the system
+  int leader_ = -1;                                  // the processor of the thread that leads
+  // The operation in hand, written before `left` offers its shares.
+  struct alignas(64) {
+    std::atomic<uint64_t> left{0};  // one bit for each share not taken yet
+    std::atomic<int> shares{1}, threads{1};
+    Operation operation;
+    const Context *context;
+    const int32_t *args;
+  } job_;
+  alignas(64) std::atomic<uint32_t> done_{0};   // shares that workers did
+  alignas(64) std::atomic<uint32_t> calls_{0};  // what parked workers wait for
+  std::atomic<int> parked_{0};
   std::atomic<bool> quit_{false};
-  alignas(64) std::atomic<uint32_t> epoch_{0};   // counts operations: what idle workers wait for
-  alignas(64) std::atomic<uint64_t> ticket_{0};  // which operation · threads that may help · shares not taken yet
-  alignas(64) std::atomic<uint32_t> done_{0};    // shares
 };
 
 // The only mutable state of the process.
@@ -144,7 +194,6 @@ struct Shared {
   int environments = 0;
   bool taken = false;
   pid_t process = 0;
-  Clock::time_point rest_until;
   std::unique_ptr<Pool> pool;
 };
 Shared &shared() {
@@ -152,41 +201,7 @@ Shared &shared() {
   return *it;
 }
 
-#if defined(__linux__)
-// Processors' worth of time that the cgroup allows, or a large number.
-int quota() {
-  double limit = 0, period = 0;
-  const auto read = [](const char *path, const char *format, double *a, double *b) {
-    FILE *const file = std::fopen(path, "re");
-    if (!file) return 0;
-    const int got = std::fscanf(file, format, a, b);
-    std::fclose(file);
-    return got;
-  };
-  const bool v2 = read("/sys/fs/cgroup/cpu.max", "%lf %lf", &limit, &period) == 2;  // "max 100000" reads as none
-  const bool v1 = !v2 && read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "%lf", &limit, nullptr) == 1 &&
-                  read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "%lf", &period, nullptr) == 1;
-  if (!(v2 || v1) || limit <= 0 || period <= 0) return MAX_WORKERS;
-  const int whole = static_cast<int>((limit + period - 1) / period);
-  return whole < 1 ? 1 : whole;
-}
-#endif
-
 }  // namespace
-
-int available_threads() {
-  static const int once = [] {
-    int count = static_cast<int>(std::thread::hardware_concurrency());
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
-    const int allowed = quota();
-    if (allowed < count) count = allowed;
-#endif
-    return count < 1 ? 1 : count > MAX_WORKERS ? MAX_WORKERS : count;
-  }();
-  return once;
-}
 
 void retain_pool() {
   Shared &s = shared();
@@ -200,7 +215,7 @@ void release_pool() {
   if (--s.environments == 0 && s.process == getpid()) s.pool.reset();
 }
 
-Team::Team(int shares) : shares_(shares), threads_(1) {
+Team::Team(int shares, Judge &judge) : shares_(shares), judge_(judge) {
   if (shares == 1) return;
   Shared &s = shared();
   const std::lock_guard lock(s.mutex);
@@ -209,31 +224,29 @@ Team::Team(int shares) : shares_(shares), threads_(1) {
     s.taken = false;
     s.process = getpid();
   }
-  if (s.taken || Clock::now() < s.rest_until) return;
+  if (s.taken) return;
   const int available = available_threads();
   const int wanted = (shares < available ? shares : available) - 1;
   if (wanted < 1) return;
   if (!s.pool) s.pool = std::make_unique<Pool>();
   threads_ = 1 + s.pool->want(wanted);
   s.taken = threads_ > 1;
+  judge_.begin();
 }
 
-Team::~Team() { leave(); }
-
-void Team::leave() {
+Team::~Team() {
   if (threads_ == 1) return;
-  threads_ = 1;
   Shared &s = shared();
   const std::lock_guard lock(s.mutex);
   s.taken = false;
-  if (lost_ > LOSS) s.rest_until = Clock::now() + REST;
 }
 
-void Team::run(Operation operation, const Context &context, const int32_t *args, bool together) {
-  if (!together || threads_ == 1) return operation(context, args, 0, 1);
-  lost_ += shared().pool->run(operation, context, args, shares_, threads_);
-  if (lost_ < Duration::zero()) lost_ = Duration::zero();
-  if (lost_ > LOSS) leave();
+void Team::run(Operation operation, const Context &context, const int32_t *args) {
+  judge_.waited(shared().pool->run(operation, context, args, shares_, threads_));
+}
+
+void Team::judge(double work) {
+  if (threads_ > 1) judge_.frame(work);
 }
 
 }  // namespace bptt

@@ -2,14 +2,13 @@
 // job, parked between jobs, joined when the last environment goes. One job has them at a time; another that comes runs
 // on its own thread alone, with the same bits.
 #pragma once
-#include <chrono>
-
 #include "../context.h"
+#include "judge.h"
 
 namespace bptt {
 
-// Threads worth having: the processors that this process may use, less where a cgroup allows less time.
-int available_threads();
+// At most this many shares, so that a batch is not cut to crumbs and workspaces stay few.
+constexpr int MAX_THREADS = 64;
 
 // Environments hold the pool while they live: the code of the workers must not be unloaded under them.
 void retain_pool();
@@ -18,22 +17,25 @@ void release_pool();
 // The threads of one job, for as long as the object lives.
 class Team {
  public:
-  // `shares` is how many parts an operation is cut into: fixed by the engine, however many threads there are to do
-  // them.
-  explicit Team(int shares);
+  // `shares` is how many parts an operation is cut into: fixed by the engine, however many threads there
+  // are to do them.
+  Team(int shares, Judge &judge);
   ~Team();
   Team(const Team &) = delete;
   Team &operator=(const Team &) = delete;
 
-  // All shares of one operation; returns when all are done. Not `together`, it is done as one share on this thread.
-  void run(Operation operation, const Context &context, const int32_t *args, bool together);
+  int shares() const { return shares_; }
+  // Whether operations are shared out at present.
+  bool together() const { return threads_ > 1 && judge_.together(); }
+  // All shares of one operation, or of the phase of it that the context names; returns when all are done.
+  void run(Operation operation, const Context &context, const int32_t *args);
+  // After each frame: so much work was done in it.
+  void judge(double work);
 
  private:
-  void leave();
-
   const int shares_;
-  int threads_;                                 // including this one
-  std::chrono::steady_clock::duration lost_{};  // to waiting for workers, less what they gained
+  Judge &judge_;
+  int threads_ = 1;  // including this one
 };
 
 }  // namespace bptt

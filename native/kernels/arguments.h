@@ -42,13 +42,15 @@ INLINE Range share(int64_t total, int64_t grain, int part, int parts) {
   return {smaller(total, grains * part / parts * grain), smaller(total, grains * (part + 1) / parts * grain)};
 }
 
-// Part `part` of the sequences, for loops over time: cut where the steps, not the sequences, are equally many.
+// Part `part` of the sequences: cut where the steps, not the sequences, are equally many. All operations on rows of
+// steps go by it, so that a thread finds in its cache what it left there.
 NOINLINE Range share_sequences(const Context &context, int part, int parts) {
   if (parts == 1) return {0, context.B};
   int64_t bound[2];
   for (int end = 0; end < 2; end++) {
     const int64_t wanted = int64_t{context.R} * (part + end) / parts;
     int64_t lo = 0, hi = context.B;
+    if (context.R == hi * context.T) lo = hi = (hi * (part + end) + parts - 1) / parts;
     while (lo < hi) {
       const int64_t middle = (lo + hi) / 2;
       int64_t rows = 0;

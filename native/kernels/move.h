@@ -35,7 +35,7 @@ void fetch(const Context &context, const int32_t *args, int part, int parts) {
   float *dst = take.floats();
   const float *data = take.floats();
   const int64_t K = take.integer(), ld = stride(K);
-  const Range q = share(context.B, 1, part, parts);
+  const Range q = share_sequences(context, part, parts);
   for (int64_t i = 0; i < context.T; i++) {
     const int64_t end = smaller(q.hi, context.active[i]);
     for (int64_t p = q.lo; p < end; p++) {

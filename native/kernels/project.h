@@ -6,7 +6,8 @@
 namespace bptt {
 namespace {
 
-constexpr int64_t LINE = 16;  // floats of M in a line of the cache
+constexpr int64_t LINE = 16;           // floats of M in a line of the cache
+constexpr int64_t LITTLE = 64 * 1024;  // elements of M that stay in the second cache while rows pass by
 
 // Panels over N of M transposed: dst[n / NR][k][n mod NR] = M[n, k].
 INLINE void pack_matrix(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
@@ -81,6 +82,19 @@ NOINLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, 
   }
 }
 
+// y = start + x·M for this part of the rows. Of the rows of steps, where M stays in the second cache meanwhile, those
+// of its sequences: they are in its cache, or the next operation finds them there.
+NOINLINE void multiply_rows(const Context &context, bool steps, int part, int parts, int64_t N, int64_t K,
+                            const float *x, const float *pack, const Start &start, float *y) {
+  if (!steps || parts == 1 || N * K > LITTLE)
+    return multiply_blocks(share(steps ? context.R : context.B, MR, part, parts), N, K, x, pack, start, y);
+  const Range q = share_sequences(context, part, parts);
+  for (int64_t i = 0; i < context.T && context.active[i] > q.lo; i++) {
+    const int64_t from = context.start[i];
+    multiply_blocks({from + q.lo, from + smaller(q.hi, context.active[i])}, N, K, x, pack, start, y);
+  }
+}
+
 void project(const Context &context, const int32_t *args, int part, int parts) {
   Arguments take(context, args);
   float *y = take.floats();
@@ -88,8 +102,8 @@ void project(const Context &context, const int32_t *args, int part, int parts) {
   take.floats();  // M
   const float *pack = take.floats(), *bias = take.floats(), *bias2 = take.floats();
   const int64_t N = take.integer(), K = take.integer();
-  const Range rows = share(rows_of(context, take.integer()), MR, part, parts);
-  multiply_blocks(rows, N, K, x, pack, {nullptr, 0, bias, bias2}, y);
+  const bool steps = take.integer() == plan::ROWS_STEPS;
+  multiply_rows(context, steps, part, parts, N, K, x, pack, {nullptr, 0, bias, bias2}, y);
 }
 
 void gather(const Context &context, const int32_t *args, int part, int parts) {
@@ -99,7 +113,7 @@ void gather(const Context &context, const int32_t *args, int part, int parts) {
   take.floats();  // M
   const float *columns = take.floats(), *bias = take.floats(), *bias2 = take.floats();
   const int64_t N = take.integer(), ld = stride(N);
-  const Range q = share(context.B, 1, part, parts);
+  const Range q = share_sequences(context, part, parts);
   const Start start{nullptr, 0, bias, bias2};
   for (int64_t i = 0; i < context.T; i++) {
     const int64_t end = smaller(q.hi, context.active[i]);
@@ -118,9 +132,9 @@ void project_dx(const Context &context, const int32_t *args, int part, int parts
   take.floats();  // M
   const float *pack = take.floats();
   const int64_t N = take.integer(), K = take.integer();
-  const Range rows = share(rows_of(context, take.integer()), MR, part, parts);
+  const bool steps = take.integer() == plan::ROWS_STEPS;
   const Start start{take.integer() ? dx : nullptr, stride(K)};
-  multiply_blocks(rows, K, N, dy, pack, start, dx);
+  multiply_rows(context, steps, part, parts, K, N, dy, pack, start, dx);
 }
 
 void project_dw(const Context &context, const int32_t *args, int part, int parts) {

@@ -96,7 +96,12 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
       before = now;
       continue;
     }
-    const auto soon = [=](int64_t next) { return Ahead{now + next, now + next, ld}; };
+    // Beyond these rows lie those of another part, which must not be fetched: its own of the next step come next.
+    const int64_t beyond = (context.start[i + 1] - context.start[i]) * ld;
+    const auto soon = [=](int64_t next) {
+      if (next == rows * ld) next = beyond;
+      return Ahead{now + next, now + next, ld};
+    };
     const Operand a(context, part, before, rows, ld);
     multiply(rows, S, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
@@ -176,8 +181,9 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
     const int64_t at = (context.start[i] + q.lo) * ld;
     float *now = d + at, *keep = g ? g + at : nullptr;
     const bool each = kind == plan::ABOVE_STEPS;
+    const int64_t before = i > 0 ? (context.start[i - 1] - context.start[i]) * ld : 0;
     const auto soon = [=](int64_t next) {
-      if (next == later * ld) next = -rows * ld;
+      if (next == later * ld) next = before;
       return Ahead{s + at + next, now + next, ld};
     };
     const Operand a(context, part, after, later, ld);

@@ -53,7 +53,7 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
       const int64_t row = k / APART * ahead.ld;
       UNROLL for (int j = 0; j < NV * VW; j += plan::UNIT_FLOATS) {
         prefetch(ahead.one + row + j);
-        prefetch(ahead.two + row + j);
+        prefetch_to_write(ahead.two + row + j);
       }
     }
     for (const int64_t end = K - k < 2 * APART ? K : k + APART; k < end; k++) {

@@ -19,13 +19,19 @@ const driverOptions = options.filter((option) => option !== '--sanitize')
 // The flags of binding.gyp.
 const flags = ['-std=c++20', '-fvisibility=hidden', '-ffp-contract=off', '-fno-fast-math', '-fno-math-errno', '-Wall', '-Wextra', '-Werror']
 const mode = sanitize ? ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'] : ['-O2', '-fno-exceptions']
-const avx512 = ['-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mfma', '-mprefer-vector-width=512']
+const avx512 = ['-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mfma', '-mprfchw', '-mprefer-vector-width=512']
 const targets = [
   {
     arch: 'x64',
     prefix: '',
     emulator: [],
-    libraries: { sse2_muladd: [], avx2_fma: ['-mavx2', '-mfma'], avx2_muladd: ['-mavx2'], avx512_fma: avx512, avx512_muladd: avx512 },
+    libraries: {
+      sse2_muladd: [],
+      avx2_fma: ['-mavx2', '-mfma', '-mprfchw'],
+      avx2_muladd: ['-mavx2', '-mprfchw'],
+      avx512_fma: avx512,
+      avx512_muladd: avx512,
+    },
   },
   {
     arch: 'arm64',

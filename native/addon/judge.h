@@ -1,0 +1,67 @@
+// Whether the work of an engine goes faster together or alone: where other programs have the processors, threads wait
+// for each other longer than they help. Knows nothing of threads; the pool tells it what it waited.
+#pragma once
+#include <chrono>
+
+namespace bptt {
+
+using Clock = std::chrono::steady_clock;
+
+// Goes by windows of whole frames. One in which waiting took a good part of the time is held against the next, done
+// alone; what is slower is then left for a while, which doubles each time it is found to be so again.
+class Judge {
+ public:
+  bool together() const { return mode_ == TOGETHER; }
+  // A job begins: time before it does not count.
+  void begin() { last_ = Clock::now(); }
+  void waited(Clock::duration time) { waited_ += time; }
+  // A frame ended.
+  void frame(double work) {
+    const auto now = Clock::now();
+    add(work, now - last_);
+    last_ = now;
+  }
+  // The same, with the time that the frame took.
+  void add(double work, Clock::duration time) {
+    work_ += work;
+    time_ += time;
+    if (time_ < WINDOW) return;
+    const double speed = work_ / std::chrono::duration<double>(time_).count();
+    decide(speed, waited_ * 5 > time_);
+    work_ = 0;
+    time_ = waited_ = {};
+  }
+
+ private:
+  static constexpr auto WINDOW = std::chrono::milliseconds(20);
+  static constexpr int SHORTEST = 4, LONGEST = 64;
+  enum Mode { TOGETHER, TRIAL, ALONE };
+
+  void decide(double speed, bool waiting) {
+    if (left_ > 0) left_--;
+    if (mode_ == TOGETHER) {
+      if (!waiting || left_ > 0) return;
+      together_ = speed;
+      mode_ = TRIAL;
+    } else if (mode_ == TRIAL) {
+      const bool better = speed > together_;
+      mode_ = better ? ALONE : TOGETHER;
+      int &patience = better ? doubt_ : trust_;
+      left_ = patience;
+      patience = smaller(2 * patience, LONGEST);
+      (better ? trust_ : doubt_) = SHORTEST;
+    } else if (left_ == 0) {
+      mode_ = TOGETHER;
+    }
+  }
+  static int smaller(int a, int b) { return a < b ? a : b; }
+
+  Mode mode_ = TOGETHER;
+  int left_ = 0;                             // windows until the decision may change
+  int doubt_ = SHORTEST, trust_ = SHORTEST;  // for how many the next one holds
+  double together_ = 0, work_ = 0;
+  Clock::time_point last_;
+  Clock::duration time_{}, waited_{};
+};
+
+}  // namespace bptt
