@@ -183,7 +183,7 @@ async function main() {
     }))
     const runs = []
     for (const threads of settings.threads)
-      runs.push({ machine, threads, ...(await race({ ...settings, contestants }, threads, undefined, note)) })
+      runs.push({ machine, threads, ...(await race({ ...settings, contestants, stopped: () => false }, threads, undefined, note)) })
     if (runs.some(({ left }) => left.some(({ wrong }) => wrong))) process.exitCode = 1
     if (!settings.json) console.log(machine.browser)
     console.log(settings.json ? JSON.stringify({ runs }, null, 1) : peersReport(runs))

@@ -89,19 +89,23 @@ inChromium(({ open, memory }) => {
       })
     })
 
-    it.each(Object.keys(runs).map((run, i) => [run, i] as const))('the bits of Node after 100 updates: %s', async (run, i) => {
+    const counts = config.backend === 'wasm' ? [1, 2] : [1]
+    const all = counts.flatMap((threads) => Object.keys(runs).map((run, i) => [threads, run, i] as const))
+    it.each(all)('the bits of Node after 100 updates, threads: %i, %s', async (threads, run, i) => {
       const { config: network, data, options } = runs[run as keyof typeof runs]
-      const weights = await opened.page.evaluate(
+      const answered = await opened.page.evaluate(
         async ([config, data, options]) => {
           const model = new bptt.RNN(config as never)
           await model.train(data as never, options as never)
           const weights = bptt.weightsOf(model)
+          const { threads } = model.backend
           model.dispose()
-          return weights
+          return { weights, threads }
         },
-        [{ ...network, ...config }, data, options] as const,
+        [{ ...network, ...config, threads }, data, options] as const,
       )
-      expect(createHash('sha256').update(weights).digest('hex').slice(0, 16)).toBe(GOLDEN[arithmetic][i])
+      expect(answered.threads).toBe(threads)
+      expect(createHash('sha256').update(answered.weights).digest('hex').slice(0, 16)).toBe(GOLDEN[arithmetic][i])
     })
   })
 
