@@ -1,6 +1,8 @@
 /* What a native engine does with a job: numbers, memory, results, errors that change nothing. */
+import { RNN } from 'bptt'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Job } from '#lib/backends/engine.js'
+import type { Place, StreamHost } from '#lib/inference/stream-host.js'
 import { address, NONE, Region, stride } from '#lib/plan/memory.js'
 import { Head, Optimizer, RESULT_FIELDS, Result, Rows, Status } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
@@ -211,6 +213,22 @@ describe.skipIf(!native)('a native engine', () => {
         }),
       ),
     ).toBe('ERR_DISPOSED')
+  })
+
+  it('does the step of a stream in one kernel: its input goes to no place of the plan', () => {
+    for (const [config, batch, fused] of [
+      [{ input: 3, state: [5, 40], output: 2 }, 1, true],
+      [{ input: { tokens: 3 }, state: 5, output: 2 }, 1, true],
+      [{ input: 3, state: 5, output: 2 }, 2, false],
+    ] as const) {
+      const model = new RNN({ ...config, backend: 'native' } as ConstructorParameters<typeof RNN>[0])
+      const stream = model.stream({ batch })
+      const { host, place } = stream as unknown as { host: StreamHost; place: Place }
+      stream.push('tokens' in Object(config.input) ? 2 : new Array(3 * batch).fill(2))
+      const { reads } = host.run(place, undefined, [], [{ at: address(Region.DATA, place.data), kind: 'float32', length: 1 }])
+      expect(reads[0]![0] === 0).toBe(fused)
+      model.dispose()
+    }
   })
 
   it('takes one job at a time', async () => {

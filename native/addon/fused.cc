@@ -31,13 +31,16 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
   const auto passing = [](int32_t address) { return address >> REGION_SHIFT == REGION_SCRATCH; };
   constexpr int64_t FLOAT = sizeof(float);
 
+  std::vector<const int32_t *> carried;
+  while (const int32_t *in = next(OP_STATE_IN)) carried.push_back(in);
   int32_t below = NONE;
   const int32_t *a = next(OP_FETCH);
   if (a) {
     if (a[fetch::data] != input.at || input.bytes != a[fetch::K] * FLOAT || !passing(a[fetch::dst])) return false;
     below = a[fetch::dst];
   }
-  while (!(a = next(OP_LAST))) {
+  std::vector<int32_t> states;
+  for (const int32_t *in : carried) {
     Layer layer{};
     int32_t s = NONE;
     if (below == NONE && (a = next(OP_GATHER))) {
@@ -54,20 +57,28 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
     } else {
       return false;
     }
-    const int32_t *const in = next(OP_STATE_IN), *const recurrence = next(OP_RECUR), *const out = next(OP_STATE_OUT);
-    if (!in || !recurrence || !out || !passing(s) || !passing(in[state_in::dst])) return false;
+    const int32_t *const recurrence = next(OP_RECUR);
+    if (!recurrence || !passing(s) || !passing(in[state_in::dst])) return false;
     if (recurrence[recur::s] != s || recurrence[recur::s0] != in[state_in::dst] || recurrence[recur::S] != layer.S ||
-        in[state_in::S] != layer.S || out[state_out::S] != layer.S || out[state_out::s] != s ||
-        out[state_out::carry] != in[state_in::carry])
+        in[state_in::S] != layer.S)
       return false;
     layer.W = recurrence[recur::pack];
     layer.cell = recurrence[recur::cell];
     layer.carry = in[state_in::carry];
     layer.carried = frame.init[0];
     layers_.push_back(layer);
+    states.push_back(s);
     below = s;
   }
-  if (layers_.empty() || a[last::s] != below || a[last::S] != layers_.back().S || !passing(a[last::dst])) return false;
+  for (size_t k = 0; k < layers_.size(); k++) {
+    const int32_t *const out = next(OP_STATE_OUT);
+    if (!out || out[state_out::S] != layers_[k].S || out[state_out::s] != states[k] ||
+        out[state_out::carry] != layers_[k].carry)
+      return false;
+  }
+  a = next(OP_LAST);
+  if (layers_.empty() || !a || a[last::s] != below || a[last::S] != layers_.back().S || !passing(a[last::dst]))
+    return false;
   const int32_t *const product = next(OP_PROJECT), *const activation = next(OP_ACTIVATE);
   if (!product || !activation || at != program.instructions.size()) return false;
   if (product[project::x] != a[last::dst] || product[project::K] != layers_.back().S ||
