@@ -71,7 +71,8 @@ function labels(points) {
   for (const { at, up, name } of points.sort((a, b) => a.up - b.up)) {
     const width = 7 * name.length + 8
     const span = (side) => (side === 'end' ? [at - width, at] : [at, at + width])
-    const free = (side) => placed.every((other) => other.to <= span(side)[0] || other.from >= span(side)[1] || Math.abs(other.up - up) >= 12)
+    const free = (side) =>
+      placed.every((other) => other.to <= span(side)[0] || other.from >= span(side)[1] || Math.abs(other.up - up) >= 12)
     const sides = at < x(2) ? ['start', 'end'] : ['end', 'start']
     const side = sides.find(free) ?? sides[0]
     const [from, to] = span(side)
