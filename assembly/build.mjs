@@ -11,8 +11,6 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const embedded = join(root, 'src', 'backends', 'wasm-bytes.gen.ts')
 const wasm = (target) => join('wasm', `bptt.${target}.wasm`)
 const targets = ['simd', 'relaxed']
-/** Digits of a build before the next one's come. */
-const PIECE = 4096
 
 const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 const sources = readdirSync(join(root, 'assembly')).filter((name) => name !== 'tile.gen.ts')
@@ -28,18 +26,18 @@ function memoryByte(target) {
 }
 
 /**
- * The builds in hexadecimal, piece by piece in turn. They are much alike, and so gzip finds in one what was in the other: its window is 32 kB.
- * Of base64, in which repetitions do not line up, or of one build behind the other it makes half as much again.
+ * A build as text: a byte below 83, as most are, is one character, others are two, so that repetitions stay repetitions and gzip makes as
+ * little of it as of the bytes themselves. ASCII without quotes and backslash is safe in any file, whatever character set it is served with.
+ * Decoded in src/backends/wasm-module.ts.
  */
-function embedding() {
-  const digits = targets.map((target) => readFileSync(join(root, wasm(target))).toString('hex'))
-  const pieces = []
-  for (let from = 0; digits.some(({ length }) => from < length); from += PIECE)
-    for (const one of digits) pieces.push(`  '${one.slice(from, from + PIECE)}',\n`)
-  const every = (k) => `pieces.filter((_, i) => i % ${targets.length} === ${k}).join('')`
-  const builds = targets.map((target, k) => `export const ${target} = () => ({ memory: ${memoryByte(target)}, hex: ${every(k)} })\n`)
-  return `const pieces = [\n${pieces.join('')}]\n${builds.join('')}`
+function text(target) {
+  const character = (value) => String.fromCharCode(value + (value < 52 ? 40 : 41))
+  const written = (byte) => (byte < 83 ? character(byte) : character(82 + Math.floor(byte / 83)) + character(byte % 83))
+  return Array.from(readFileSync(join(root, wasm(target))), written).join('')
 }
+
+const embedding = () =>
+  targets.map((target) => `export const ${target} = { memory: ${memoryByte(target)}, text: '${text(target)}' }\n`).join('')
 
 if ([embedded, ...targets.map((target) => join(root, wasm(target)))].some((path) => changed(path) < newest)) {
   mkdirSync(join(root, 'wasm'), { recursive: true })

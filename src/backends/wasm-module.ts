@@ -29,7 +29,7 @@ const forShared = new Map<Compiled, Compiled>()
 export function compiled(numerics: EngineOptions['numerics'], shared = false): Compiled {
   if (shared) {
     const alone = compiled(numerics)
-    const build = alone.isa === 'simd128' ? simd() : relaxed()
+    const build = alone.isa === 'simd128' ? simd : relaxed
     if (!forShared.has(alone)) forShared.set(alone, { ...alone, module: compile(decode(build, true)) })
     return forShared.get(alone)!
   }
@@ -57,14 +57,14 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
 }
 
 function plainBuild(): Compiled {
-  const module = compile(decode(simd()))
+  const module = compile(decode(simd))
   const { heap, each } = instantiate(module, createPages(1), () => 0)
   return { module, isa: 'simd128', arithmetic: 'mul-add', heap: heap.value, each: each.value }
 }
 
 /** The relaxed build, where madd rounds once: its specification allows either. */
 function fused(): Compiled | undefined {
-  const bytes = decode(relaxed())
+  const bytes = decode(relaxed)
   if (!WebAssembly.validate(bytes)) return undefined
   const module = compile(bytes)
   const memory = createPages(1)
@@ -80,10 +80,14 @@ function fused(): Compiled | undefined {
     : undefined
 }
 
-function decode({ hex, memory }: ReturnType<typeof simd>, shared = false): Uint8Array<ArrayBuffer> {
-  const digit = (at: number) => (hex.charCodeAt(at) & 15) + 9 * (hex.charCodeAt(at) >> 6)
-  const bytes = new Uint8Array(hex.length / 2)
-  for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digit(2 * i) + digit(2 * i + 1)
+/** @param text as assembly/build.mjs wrote it */
+function decode({ text, memory }: typeof simd, shared = false): Uint8Array<ArrayBuffer> {
+  const bytes: number[] = []
+  const value = (at: number) => text.charCodeAt(at) - (text.charCodeAt(at) < 92 ? 40 : 41)
+  for (let i = 0; i < text.length; i++) {
+    const first = value(i)
+    bytes.push(first < 83 ? first : 83 * (first - 82) + value(++i))
+  }
   bytes[memory] = shared ? 3 : 1
-  return bytes
+  return Uint8Array.from(bytes)
 }
