@@ -154,7 +154,7 @@ function sigmoidLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32
     if (!dz) continue
     const to = dz + ((<usize>n) << 2)
     sigmoidRow(to, z, 64)
-    weigh(to, to, y, w, scale, N - n)
+    weigh(to, to, y, w, scale, min(16, N - n))
   }
 }
 
@@ -170,7 +170,7 @@ function linearLoss(dz: usize, z: usize, y: usize, w: usize, scale: f32, N: i32)
     score += dj * dj
   }
   if (!dz) return
-  for (let n = 0; n < N; n += 16, dz += 64, z += 64, y += 64, w += 64) weigh(dz, z, y, w, scale, N - n)
+  for (let n = 0; n < N; n += 16, dz += 64, z += 64, y += 64, w += 64) weigh(dz, z, y, w, scale, min(16, N - n))
 }
 
 /** At most 16 of dz = (o − y)·(w·scale), +0 where w = 0. */
