@@ -23,7 +23,7 @@ function engineOf(count: number, stop?: Int32Array): LocalEngine {
   return createLocal({ numerics: 'portable', threads: count }, stop)
 }
 
-const insideOf = (engine: LocalEngine) => (engine as unknown as { parts: { exports: Exports } }).parts.exports
+const insideOf = (engine: LocalEngine) => (engine as unknown as { held: { parts: { exports: Exports } } }).held.parts.exports
 
 /** Runs a job until as many threads have worked on it as there are to be. */
 function together(engine: LocalEngine, job: Job) {

@@ -78,8 +78,36 @@ export function loadWasm(): Backend {
   return { name: 'wasm', describe, workspaceBytes, createLocal, create: (options) => createRemote('wasm', options) }
 }
 
+/** An instance with its memory, and its helpers where it has any. */
+interface Parts {
+  readonly module: WebAssembly.Module
+  readonly helpers: number
+  readonly pages: WebAssembly.Memory
+  readonly exports: Exports
+  readonly team: Team | undefined
+  stop: Int32Array | undefined
+}
+
+/**
+ * Shared memories of engines that were disposed of, for the next ones: the collector of a thread does not see how large they are, and so
+ * would let them pile up. Those above so many bytes are left to it all the same.
+ */
+const spares: Parts[] = []
+const MOST_SPARED = 2 ** 26
+
+function partsFor({ module, heap, each }: Compiled, helpers: number, stop: Int32Array | undefined): Parts {
+  const spare = spares.findIndex((parts) => parts.module === module && parts.helpers === helpers)
+  if (spare >= 0) return Object.assign(spares.splice(spare, 1)[0]!, { stop })
+  const pages = createPages(heap + helpers * each, helpers > 0)
+  const exports = instantiate(module, pages, () => (parts.stop ? Atomics.load(parts.stop, 0) : 0))
+  if (!platform().maySleep()) exports.stayAwake()
+  const team = helpers > 0 ? new Team(helpers, module, pages, exports) : undefined
+  const parts: Parts = { module, helpers, pages, exports, team, stop }
+  return parts
+}
+
 class WasmEngine implements LocalEngine {
-  private parts: { readonly exports: Exports; readonly memory: WasmMemory; readonly team: Team | undefined } | undefined
+  private held: { readonly parts: Parts; readonly memory: WasmMemory } | undefined
   /** Seconds that a frame of the last job took. */
   private pace = 0
   private failure: BpttError | undefined
@@ -87,20 +115,17 @@ class WasmEngine implements LocalEngine {
 
   constructor(
     readonly description: EngineDescription,
-    { module, heap, each }: Compiled,
+    compiled: Compiled,
     stop: Int32Array | undefined,
   ) {
     const helpers = description.threads - 1
-    const first = heap + helpers * each
-    const pages = createPages(first, helpers > 0)
-    const exports = instantiate(module, pages, stop ? () => Atomics.load(stop, 0) : () => 0)
-    if (!platform().maySleep()) exports.stayAwake()
-    const team = helpers > 0 ? new Team(helpers, module, pages, exports) : undefined
-    this.parts = { exports, memory: new WasmMemory(pages, first, exports.regionBases.value), team }
+    const parts = partsFor(compiled, helpers, stop)
+    const first = compiled.heap + helpers * compiled.each
+    this.held = { parts, memory: new WasmMemory(parts.pages, first, parts.exports.regionBases.value) }
   }
 
   run({ bytes, writes, plan, frames, count, reads }: Job): JobResult {
-    const { memory, team } = this.usable()
+    const { memory, parts } = this.usable()
     const program = this.program(plan)
     const sizes = memory.grown(bytes)
     for (const { at, data } of writes) inside(sizes, at, data.byteLength)
@@ -118,7 +143,7 @@ class WasmEngine implements LocalEngine {
     for (const write of writes) copyIn(memory, write)
     for (const frame of list) program.check.indices(frame, memory)
 
-    if (count > 0) team?.call(Math.min(MOST_PATIENCE, 1000 * PATIENCE * this.pace))
+    if (count > 0) parts.team?.call(Math.min(MOST_PATIENCE, 1000 * PATIENCE * this.pace))
     const begin = performance.now()
     const base = memory.base(JOB)
     load(memory, room, program, frames.length === ints ? frames : frames.subarray(0, ints))
@@ -164,13 +189,15 @@ class WasmEngine implements LocalEngine {
   }
 
   dispose(): void {
-    this.parts = undefined
+    const parts = this.held?.parts
+    this.held = undefined
+    if (parts?.team && !this.failure && parts.pages.buffer.byteLength <= MOST_SPARED) spares.push(parts)
   }
 
   private usable() {
     if (this.failure) throw this.failure
-    if (!this.parts) throw new BpttError('ERR_DISPOSED', 'this engine was disposed of')
-    return this.parts
+    if (!this.held) throw new BpttError('ERR_DISPOSED', 'this engine was disposed of')
+    return this.held
   }
 
   private program(plan: Plan): Program {
@@ -181,7 +208,7 @@ class WasmEngine implements LocalEngine {
 
   /** One frame; all places are bytes of memory. */
   private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number): void {
-    const { exports } = this.usable()
+    const { exports } = this.usable().parts
     try {
       exports.run(base + code, base + frames, base + constants, frame, base + starts, result, this.description.threads)
     } catch (cause) {
