@@ -10,6 +10,8 @@ import { everyId, type PassRequest, type PassResult, pass, targetWidth } from '.
 /** About 10 ms of work for a kernel at 100 GFLOP/s, and activations that stay near the processor. */
 const CHUNK_FLOP = 1e9
 const MOST_ROWS = 8192
+/** Sequences side by side with which the arithmetic decides, and no longer the reading of W at every step (docs/performance.md). */
+const FULL = 8
 
 export interface Chunk {
   /** The sequences of the chunk, by their number in the call. */
@@ -41,21 +43,27 @@ export async function forEachChunk(
   }
 }
 
-/** Rows of a pass, where one sequence has not more. */
-export function chunkRows({ network }: Core): number {
+/** Whether so many sequences, of so many rows in all, make one pass; a single one always does. */
+function bearable({ network }: Core, count: number, rows: number): boolean {
   const flopPerRow = 2 * network.state.reduce((sum, S, k) => sum + S * (S + layerInput(network, k)), 0)
-  return Math.min(MOST_ROWS, Math.max(64, Math.floor(CHUNK_FLOP / flopPerRow)))
+  return count === 1 || (rows <= MOST_ROWS && (count <= FULL || rows * flopPerRow <= CHUNK_FLOP))
+}
+
+/** Of `count` sequences of one length, how many make a pass. */
+export function chunkSize(core: Core, count: number, length: number): number {
+  while (!bearable(core, count, count * length)) count--
+  return count
 }
 
 function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
-  const most = chunkRows(core)
   const rows = (id: number) => offsets[id + 1]! - offsets[id]!
-  if (offsets[count]! <= most) return count ? [everyId(count)] : []
+  if (count === 0) return []
+  if (bearable(core, count, offsets[count]!)) return [everyId(count)]
   const ids = everyId(count).sort((a, b) => rows(b) - rows(a) || a - b)
   const chunks: Int32Array[] = []
   for (let from = 0, to = 0, sum = 0; from < count; from = to, sum = 0) {
     do sum += rows(ids[to++]!)
-    while (to < count && sum + rows(ids[to]!) <= most)
+    while (to < count && bearable(core, to + 1 - from, sum + rows(ids[to]!)))
     chunks.push(ids.subarray(from, to))
   }
   return chunks

@@ -1,5 +1,5 @@
 /* memory(): bytes by purpose, of what a model holds now and of what a run or an answer of some size would take. */
-import { chunkRows } from '../inference/chunks.js'
+import { chunkSize } from '../inference/chunks.js'
 import { dataFloats, roomy } from '../inference/pass.js'
 import { type Capacity, compile, noData, type Wants } from '../plan/compile.js'
 import { NONE, UNIT_BYTES, unitsOf } from '../plan/memory.js'
@@ -46,8 +46,7 @@ function training(core: Core, { batchSize, length, sequences, optimizer, memory 
 /** As predictMany() does it: so many at a time as make a pass. */
 function predicting(core: Core, { batchSize, length }: Question) {
   const { layout } = core
-  const most = chunkRows(core)
-  const count = batchSize * length <= most ? batchSize : Math.max(1, Math.floor(most / length))
+  const count = chunkSize(core, batchSize, length)
   const capacity = { B: roomy(count), R: roomy(count * length) }
   const data = unitsOf(dataFloats(core, capacity).x) * UNIT_BYTES
   const home = layout.homeUnits * UNIT_BYTES
