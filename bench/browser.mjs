@@ -6,13 +6,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { grids } from './cells.mjs'
 import { ISOLATED, launch, noChromium, serve } from './chromium.mjs'
 import { machineFacts } from './machine.mjs'
 import { peersReport } from './peers-report.mjs'
 import { race } from './race.mjs'
+import { flag, note, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const peers = join(here, 'peers', 'node_modules')
@@ -39,40 +39,17 @@ const HELP = `npm run bench:browser -- [options]      (or node bench/browser.mjs
 
 The pages' own threads are not pinned; nothing else should run beside it.`
 
-const note = (text) => process.stderr.write(`${text}\n`)
-
-class UsageError extends Error {}
-
 function options() {
-  const text = { type: 'string' }
-  const flag = { type: 'boolean', default: false }
-  let values
-  try {
-    ;({ values } = parseArgs({
-      options: {
-        help: flag,
-        json: flag,
-        peers: text,
-        cells: text,
-        threads: { ...text, default: '1' },
-        seconds: { ...text, default: '1' },
-        patience: { ...text, default: '20' },
-        'no-peaks': flag,
-      },
-    }))
-  } catch (error) {
-    throw new UsageError(error.message)
-  }
-  const number = (name) => {
-    const value = Number(values[name])
-    if (!(value > 0 && value < 1e5)) throw new UsageError(`--${name}: '${values[name]}' will not do`)
-    return value
-  }
-  const among = (name, all) => {
-    const names = values[name] === undefined ? all : values[name].split(',')
-    for (const one of names) if (!all.includes(one)) throw new UsageError(`--${name}: there is no '${one}', but ${all.join(', ')}`)
-    return names
-  }
+  const { values, number, among } = parsed({
+    help: flag,
+    json: flag,
+    peers: text,
+    cells: text,
+    threads: { ...text, default: '1' },
+    seconds: { ...text, default: '1' },
+    patience: { ...text, default: '20' },
+    'no-peaks': flag,
+  })
   const who = among(
     'peers',
     CONTESTANTS.map(({ id }) => id),
@@ -164,7 +141,7 @@ async function main() {
   if (settings.help) return console.log(HELP)
   if (noChromium) throw new UsageError(noChromium)
   const machine = machineFacts()
-  if (machine.load[0] > 0.5) note(`Something else is running (load average ${machine.load[0]}): figures will be too low.`)
+  warnIfBusy(machine)
   const folder = mkdtempSync(join(tmpdir(), 'bptt-bench-browser-'))
   let site
   let browser
@@ -194,7 +171,4 @@ async function main() {
   }
 }
 
-main().catch((error) => {
-  note(error instanceof UsageError ? `${error.message}\n\n${HELP}` : error.stack)
-  process.exitCode = error instanceof UsageError ? 2 : 1
-})
+runMain(main, HELP)

@@ -5,7 +5,6 @@
  * it had a processor; below 1 others were in the way), perSecond, gflops or gelements (10⁹ a second), peakShare, stepRatio (train and ragged: its time
  * by that of the bare step) }
  */
-import { parseArgs } from 'node:util'
 import { cases } from './cases.mjs'
 import { cells } from './cells.mjs'
 import { interleaved, median, ROUNDS } from './clock.mjs'
@@ -14,6 +13,7 @@ import { machineFacts, measurePeaks, peakName } from './machine.mjs'
 import { profile } from './profile.mjs'
 import { machineHead, machineLines, profileTable, resultTable, scalingTable } from './report.mjs'
 import { scaling, scalingCases, scalingCells } from './scaling.mjs'
+import { flag, note, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
 
 const extra = scalingCells.slice(cells.length).map(({ id }) => id)
 
@@ -37,52 +37,29 @@ ${Object.entries(cases)
 
 For figures of one core: taskset -c 0 npm run bench. Nothing else should run beside it.`
 
-const note = (text) => process.stderr.write(`${text}\n`)
-
-class UsageError extends Error {}
-
 function options() {
-  const text = { type: 'string' }
-  const flag = { type: 'boolean', default: false }
-  let values
-  try {
-    ;({ values } = parseArgs({
-      options: {
-        help: flag,
-        json: flag,
-        all: flag,
-        only: text,
-        cells: text,
-        backends: text,
-        profile: text,
-        scaling: flag,
-        hogs: flag,
-        seconds: { ...text, default: '0.5' },
-        threads: text,
-      },
-    }))
-    values.threads ??= values.scaling ? '2' : '1'
-  } catch (error) {
-    throw new UsageError(error.message)
-  }
-  const number = (name, valid) => {
-    const value = Number(values[name])
-    if (!(value > 0 && value < 1e4 && valid(value))) throw new UsageError(`--${name}: '${values[name]}' will not do`)
-    return value
-  }
-  const among = (name, given, all) => {
-    const names = given === undefined ? all : given.split(',')
-    for (const one of names) if (!all.includes(one)) throw new UsageError(`--${name}: there is no '${one}', but ${all.join(', ')}`)
-    return names
-  }
+  const { values, number, among } = parsed({
+    help: flag,
+    json: flag,
+    all: flag,
+    only: text,
+    cells: text,
+    backends: text,
+    profile: text,
+    scaling: flag,
+    hogs: flag,
+    seconds: { ...text, default: '0.5' },
+    threads: text,
+  })
+  values.threads ??= values.scaling ? '2' : '1'
   const known = values.scaling ? scalingCells : cells
   const ids = known.map(({ id }) => id)
   if (values.hogs && !values.scaling) throw new UsageError('--hogs: belongs to --scaling')
-  if (values.profile !== undefined) among('profile', values.profile, ids)
-  const chosen = among('cells', values.profile ?? values.cells, ids)
+  if (values.profile !== undefined) among('profile', ids)
+  const chosen = among('cells', ids, values.profile ?? values.cells)
   return {
     ...values,
-    only: among('only', values.only, values.scaling ? scalingCases : Object.keys(cases)),
+    only: among('only', values.scaling ? scalingCases : Object.keys(cases)),
     cells: known.filter(({ id }) => chosen.includes(id)),
     backends: values.backends?.split(','),
     seconds: number('seconds', Number.isFinite),
@@ -176,7 +153,7 @@ async function main() {
   for (const reason of absent) note(`not here: ${reason}`)
   if (contenders.length === 0) throw new UsageError(`--backends: nothing here is called ${settings.backends}`)
   const machine = machineFacts()
-  if (machine.load[0] > 0.5) note(`Something else is running (load average ${machine.load[0]}): figures will be too low.`)
+  warnIfBusy(machine)
   const names = [...new Set(contenders.map(({ description }) => peakName(description)))].filter(Boolean)
   note('peaks …')
   const peaks = measurePeaks(names, Math.min(1, 2 * settings.seconds), settings.threads)
@@ -213,7 +190,4 @@ async function main() {
     )
 }
 
-main().catch((error) => {
-  note(error instanceof UsageError ? `${error.message}\n\n${HELP}` : error.stack)
-  process.exitCode = error instanceof UsageError ? 2 : 1
-})
+runMain(main, HELP)

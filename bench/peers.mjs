@@ -5,12 +5,12 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { grids } from './cells.mjs'
 import { contestants, processors } from './contestants.mjs'
 import { machineFacts } from './machine.mjs'
 import { merged, peersReport } from './peers-report.mjs'
 import { race } from './race.mjs'
+import { flag, note, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
 
 const HELP = `npm run bench:peers -- [options]      (or node bench/peers.mjs [options], built before)
 
@@ -32,47 +32,27 @@ const HELP = `npm run bench:peers -- [options]      (or node bench/peers.mjs [op
 
 Ctrl-C ends it with what was measured so far. Nothing else should run beside it.`
 
-const note = (text) => process.stderr.write(`${text}\n`)
-
-class UsageError extends Error {}
-
 function options() {
-  const text = { type: 'string' }
-  const flag = { type: 'boolean', default: false }
-  const config = {
-    help: flag,
-    install: flag,
-    json: flag,
-    peers: text,
-    peer: { ...text, multiple: true, default: [] },
-    python: { ...text, default: 'python3' },
-    grid: { ...text, default: 'cells,tokens' },
-    cells: text,
-    threads: { ...text, default: '1,2' },
-    seconds: { ...text, default: '1' },
-    patience: { ...text, default: '20' },
-    out: text,
-    'no-peaks': flag,
-    show: flag,
-  }
-  let values
-  let positionals
-  try {
-    ;({ values, positionals } = parseArgs({ options: config, allowPositionals: true }))
-  } catch (error) {
-    throw new UsageError(error.message)
-  }
+  const { values, positionals, number, among } = parsed(
+    {
+      help: flag,
+      install: flag,
+      json: flag,
+      peers: text,
+      peer: { ...text, multiple: true, default: [] },
+      python: { ...text, default: 'python3' },
+      grid: { ...text, default: 'cells,tokens' },
+      cells: text,
+      threads: { ...text, default: '1,2' },
+      seconds: { ...text, default: '1' },
+      patience: { ...text, default: '20' },
+      out: text,
+      'no-peaks': flag,
+      show: flag,
+    },
+    true,
+  )
   if (positionals.length > 0 !== values.show) throw new UsageError(values.show ? '--show: which files?' : `there is no '${positionals[0]}'`)
-  const number = (name) => {
-    const value = Number(values[name])
-    if (!(value > 0 && value < 1e5)) throw new UsageError(`--${name}: '${values[name]}' will not do`)
-    return value
-  }
-  const among = (name, given, all) => {
-    const names = given === undefined ? all : given.split(',')
-    for (const one of names) if (!all.includes(one)) throw new UsageError(`--${name}: there is no '${one}', but ${all.join(', ')}`)
-    return names
-  }
   const others = values.peer.map((one) => {
     const at = one.indexOf('=')
     if (at < 1) throw new UsageError(`--peer: '${one}' is not ID=COMMAND`)
@@ -81,13 +61,11 @@ function options() {
   const everybody = contestants(values.python, others)
   const who = among(
     'peers',
-    values.peers,
     everybody.map(({ id }) => id),
   )
-  const cells = among('grid', values.grid, Object.keys(grids)).flatMap((name) => grids[name])
+  const cells = among('grid', Object.keys(grids)).flatMap((name) => grids[name])
   const which = among(
     'cells',
-    values.cells,
     cells.map(({ id }) => id),
   )
   return {
@@ -95,7 +73,7 @@ function options() {
     files: positionals,
     contestants: everybody.filter(({ id }) => who.includes(id) || others.some(([other]) => other === id)),
     cells: cells.filter(({ id }) => which.includes(id)),
-    threads: among('threads', values.threads, ['1', '2']).map(Number),
+    threads: among('threads', ['1', '2']).map(Number),
     seconds: number('seconds'),
     patience: number('patience'),
   }
@@ -124,7 +102,7 @@ async function main() {
   }
   if (settings.show) return console.log(peersReport(settings.files.flatMap(read)))
   const machine = machineFacts()
-  if (machine.load[0] > 0.5) note(`Something else is running (load average ${machine.load[0]}): figures will be too low.`)
+  warnIfBusy(machine)
   const allowed = processors(machine.processors)
   const runs = []
   let stopped = false
@@ -150,7 +128,4 @@ async function main() {
   console.log(settings.json ? JSON.stringify({ runs }, null, 1) : peersReport(runs))
 }
 
-main().catch((error) => {
-  note(error instanceof UsageError ? `${error.message}\n\n${HELP}` : error.stack)
-  process.exitCode = error instanceof UsageError ? 2 : 1
-})
+runMain(main, HELP)
