@@ -4,20 +4,15 @@ import { compile, Layout, noData, regionBytes, type Update, type Wants } from '#
 import { Allocator, Region, stride, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { UpdateFlag } from '#lib/plan/operations.js'
 import { Batcher, setScalars } from '#lib/sequences/batch.js'
+import { network } from '../model-files.js'
 import { mulberry32 } from './vectors.js'
 
-export const base: Network = {
+export const base = network({
   input: { size: 5, tokens: false },
   state: [19],
   output: { size: 7, head: 'softmax', characters: false },
   readout: 'all',
-  nonlinearity: 'tanh',
-  bias: true,
-  outputBias: true,
-  missing: 'error',
-  init: 'orthogonal',
-  seed: 0,
-}
+})
 const ragged = [7, 0, 3, 9, 1, 7, 4]
 export const adam: Omit<Update, 'm' | 'v' | 'a'> = { optimizer: 'ADAM', flags: UpdateFlag.DECAY | UpdateFlag.AMSGRAD, maxNorm: 0.01 }
 
