@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { readBytes, writeBytes } from '#lib/files/node-io.js'
 import { readSource } from '#lib/files/source.js'
-import { rejection } from './model-files.js'
+import { errorOf } from './support/mistakes.js'
 
 const require = createRequire(import.meta.url)
 const fs: typeof import('node:fs/promises') = require('node:fs/promises')
@@ -42,18 +42,18 @@ describe('reading', () => {
     }
   })
   it('refuses what is not a file, at once', async () => {
-    expect(await rejection(readBytes(join(folder, 'absent')))).toMatchObject({ code: 'ERR_IO', file: join(folder, 'absent') })
-    expect((await rejection(readBytes(folder))).code).toBe('ERR_IO')
-    expect((await rejection(readBytes(`${path}\0`))).code).toBe('ERR_IO')
-    expect((await rejection(readBytes(new URL('ftp://x/y')))).code).toBe('ERR_INVALID_ARG')
+    expect(await errorOf(readBytes(join(folder, 'absent')))).toMatchObject({ code: 'ERR_IO', file: join(folder, 'absent') })
+    expect((await errorOf(readBytes(folder))).code).toBe('ERR_IO')
+    expect((await errorOf(readBytes(`${path}\0`))).code).toBe('ERR_IO')
+    expect((await errorOf(readBytes(new URL('ftp://x/y')))).code).toBe('ERR_INVALID_ARG')
     if (windows) return
-    expect((await rejection(readBytes('/dev/zero'))).code).toBe('ERR_IO')
+    expect((await errorOf(readBytes('/dev/zero'))).code).toBe('ERR_IO')
     expect(spawnSync('mkfifo', [path]).status).toBe(0)
-    expect((await rejection(readBytes(path))).code).toBe('ERR_IO')
+    expect((await errorOf(readBytes(path))).code).toBe('ERR_IO')
   })
   it('has a limit, checked before anything is allocated', async () => {
     writeFileSync(path, NEW)
-    expect((await rejection(readBytes(path, NEW.length - 1))).code).toBe('ERR_MODEL_TOO_LARGE')
+    expect((await errorOf(readBytes(path, NEW.length - 1))).code).toBe('ERR_MODEL_TOO_LARGE')
     expect((await readBytes(path, NEW.length)).bytes.length).toBe(NEW.length)
   })
 })
@@ -108,22 +108,22 @@ describe('saving', () => {
         vi.spyOn(fs, 'open').mockImplementation(async (...args) => {
           const handle = await open(...args)
           const whole = handle[step].bind(handle) as (...a: unknown[]) => Promise<void>
-          handle[step] = async (...a: unknown[]) => {
+          handle[step] = async () => {
             if (step === 'close') await whole()
             if (step === 'writeFile') await whole(NEW.subarray(0, 3))
             throw failure
           }
           return handle
         })
-      expect(await rejection(writeBytes(path, NEW))).toMatchObject({ code: 'ERR_IO', file: path, cause: failure })
+      expect(await errorOf(writeBytes(path, NEW))).toMatchObject({ code: 'ERR_IO', file: path, cause: failure })
       expect(readFileSync(path)).toEqual(OLD)
       expect(left()).toEqual(['model.safetensors'])
     },
   )
 
   it('says where it cannot write', async () => {
-    expect((await rejection(writeBytes(join(folder, 'no', 'model'), NEW))).code).toBe('ERR_IO')
-    expect((await rejection(writeBytes(folder, NEW))).code).toBe('ERR_IO')
+    expect((await errorOf(writeBytes(join(folder, 'no', 'model'), NEW))).code).toBe('ERR_IO')
+    expect((await errorOf(writeBytes(folder, NEW))).code).toBe('ERR_IO')
     expect(left()).toEqual([])
   })
 
@@ -193,17 +193,17 @@ describe('a source', () => {
       }
     }
     expect([...(await read(Liar.from([1, 2, 3]))).bytes]).toEqual([1, 2, 3])
-    expect((await rejection(read(Object.create(Uint8Array.prototype)))).code).toBe('ERR_INVALID_ARG')
-    expect((await rejection(read({ [Symbol.toStringTag]: 'ArrayBuffer' }))).code).toBe('ERR_INVALID_ARG')
+    expect((await errorOf(read(Object.create(Uint8Array.prototype)))).code).toBe('ERR_INVALID_ARG')
+    expect((await errorOf(read({ [Symbol.toStringTag]: 'ArrayBuffer' }))).code).toBe('ERR_INVALID_ARG')
   })
   it('that was transferred is named', async () => {
     const bytes = new Uint8Array(8)
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
-    expect((await rejection(read(bytes))).code).toBe('ERR_DETACHED')
-    expect((await rejection(read(bytes.buffer))).code).toBe('ERR_DETACHED')
+    expect((await errorOf(read(bytes))).code).toBe('ERR_DETACHED')
+    expect((await errorOf(read(bytes.buffer))).code).toBe('ERR_DETACHED')
   })
   it.each([undefined, null, 3, {}, [1, 2], new Float32Array(2)])('is not %o', async (from) =>
-    expect((await rejection(read(from))).code).toBe('ERR_INVALID_ARG'),
+    expect((await errorOf(read(from))).code).toBe('ERR_INVALID_ARG'),
   )
   it('may be an address', async () => {
     const server = createServer((request, response) => {
@@ -214,12 +214,12 @@ describe('a source', () => {
     const url = (name: string) => new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${name}`)
     try {
       expect(Buffer.from((await read(url('model'))).bytes)).toEqual(NEW)
-      expect((await rejection(read(url('absent')))).message).toContain('HTTP 404')
+      expect((await errorOf(read(url('absent')))).message).toContain('HTTP 404')
     } finally {
       server.close()
       server.closeAllConnections()
     }
-    expect((await rejection(read(new URL('http://127.0.0.1:9/model')))).code).toBe('ERR_IO')
+    expect((await errorOf(read(new URL('http://127.0.0.1:9/model')))).code).toBe('ERR_IO')
   })
   it('that is a path goes to the platform', async () => {
     writeFileSync(path, NEW)

@@ -12,10 +12,11 @@ import { readSafetensors, toFloat32 } from '#lib/files/safetensors.js'
 import { Sha256, sha256 } from '#lib/files/sha256.js'
 import { VERSION } from '#lib/files/version.js'
 import type { Network } from '#lib/network/network.js'
-import { bits, edit, network, raw, rejection, seal, weightsFor } from './model-files.js'
+import { bits, edit, network, raw, seal, weightsFor } from './model-files.js'
+import { errorOf } from './support/mistakes.js'
 
 const read = (file: Uint8Array) => readSafetensors(file, refusal())
-const code = async (file: Uint8Array) => (await rejection(decodeModel(file))).code
+const code = async (file: Uint8Array) => (await errorOf(decodeModel(file))).code
 
 describe('a model file', () => {
   const networks: Record<string, Network> = {
@@ -109,7 +110,7 @@ describe('a damaged model file', () => {
     expect(bits((await decodeModel(shifted)).weights)).toEqual(bits((await decodeModel(file)).weights))
   })
   it('has a limit', async () =>
-    expect((await rejection(decodeModel(file, { maxBytes: 100, file: 'x.safetensors' }))).message).toContain('x.safetensors: is too large'))
+    expect((await errorOf(decodeModel(file, { maxBytes: 100, file: 'x.safetensors' }))).message).toContain('x.safetensors: is too large'))
 })
 
 describe('a hostile model file, digest made right', () => {
@@ -178,7 +179,7 @@ describe('a hostile model file, digest made right', () => {
   ])('weights that are not finite: %s', async (bytes, received) => {
     const hostile = file.slice()
     read(hostile).tensors.get('head.weight')!.bytes.set(bytes, 12)
-    expect(await rejection(decodeModel(seal(hostile)))).toMatchObject({ code: 'ERR_NONFINITE', at: 'head.weight[1][1]', received })
+    expect(await errorOf(decodeModel(seal(hostile)))).toMatchObject({ code: 'ERR_NONFINITE', at: 'head.weight[1][1]', received })
   })
 })
 
@@ -293,13 +294,13 @@ describe('a hostile header', () => {
     ['something else', 'nothing known'],
     ['empty', ''],
   ])('is named where it is %s', async (name, bytes) => {
-    const error = await rejection(decodeModel(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Uint8Array.from(bytes)))
+    const error = await errorOf(decodeModel(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Uint8Array.from(bytes)))
     expect(error.code).toBe('ERR_MODEL_FORMAT')
     expect(error.message).toContain(name)
     expect(error.hint).toBeTruthy()
   })
   it('that is a state dict is answered by fromPyTorch', async () =>
-    expect((await rejection(decodeModel(raw(entry({}), eight)))).hint).toContain('RNN.fromPyTorch'))
+    expect((await errorOf(decodeModel(raw(entry({}), eight)))).hint).toContain('RNN.fromPyTorch'))
 })
 
 describe('the parts', () => {

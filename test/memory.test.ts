@@ -9,8 +9,9 @@ import { Layout, noData } from '#lib/plan/compile.js'
 import { NONE } from '#lib/plan/memory.js'
 import { chooseSegments } from '#lib/plan/segments.js'
 import { inChild } from './support/child.js'
+import { errorOf } from './support/mistakes.js'
 import { BACKENDS, onEach, TARGETS } from './support/targets.js'
-import { errorOf, lengthsOf, sequencesOf, tokensOf, weightsOf } from './support/tasks.js'
+import { lengthsOf, sequencesOf, tokensOf, weightsOf } from './support/tasks.js'
 
 type Options = TrainOptions<never>
 const lengths = lengthsOf(13, 23)

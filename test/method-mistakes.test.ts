@@ -4,10 +4,10 @@
  */
 import { BpttError, configure, RNN } from 'bptt'
 import { describe, expect, it } from 'vitest'
+import { errorOf } from './support/mistakes.js'
 import { withIsa } from './support/targets.js'
-import { errorOf, weightsOf } from './support/tasks.js'
+import { weightsOf } from './support/tasks.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: every call here is one that the types refuse
 type Any = any
 const plain = (): Any => new RNN({ input: 3, state: 4, output: ['a', 'b'], backend: 'reference' })
 const stacked = (): Any => new RNN({ input: 3, state: [4, 2], output: { linear: 1 }, readout: 'all', bias: false, backend: 'reference' })

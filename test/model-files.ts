@@ -1,6 +1,5 @@
 /* Shared by the tests of files: safetensors written by hand, so that the reader is not tested by our writer; digests by node:crypto. */
 import { createHash } from 'node:crypto'
-import type { BpttError } from '#lib/errors.js'
 import type { Network } from '#lib/network/network.js'
 import { parameterTable, parameterView } from '#lib/network/parameters.js'
 
@@ -32,17 +31,6 @@ export function edit(file: Uint8Array, change: (header: string) => string, seale
   )
   const result = raw(header, file.subarray(8 + length))
   return sealed ? seal(result) : result
-}
-
-/** The code of what a promise rejects with; anything that is not a BpttError is thrown on. */
-export async function rejection(promise: Promise<unknown>): Promise<BpttError> {
-  try {
-    await promise
-  } catch (error) {
-    if ((error as Error).name === 'BpttError') return error as BpttError
-    throw error
-  }
-  throw new Error('nothing was thrown')
 }
 
 export const network = (change: Partial<Network> = {}): Network => ({

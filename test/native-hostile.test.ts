@@ -7,16 +7,9 @@ import { FRAME_HEADER, FrameField, SEQUENCE_FIELDS } from '#lib/plan/frame.js'
 import { address, NONE, Region } from '#lib/plan/memory.js'
 import { Head, OPERATIONS, type OperationName, RESULT_FIELDS, Rows } from '#lib/plan/operations.js'
 import { bytesOf, frame, type Line, layer, native, noJob, numbers, plan } from './native-plan.js'
+import { thrownBy } from './support/mistakes.js'
 
 const local = () => native!.createLocal({ numerics: 'fast', threads: 1 })
-function errorOf(body: () => unknown): { code?: string; message: string } {
-  try {
-    body()
-  } catch (error) {
-    return error as { code?: string; message: string }
-  }
-  return { code: 'nothing thrown', message: '' }
-}
 const [K, S, B, T] = [3, 20, 2, 4]
 const R = B * T
 const good = layer(K, S, B, R)
@@ -92,7 +85,7 @@ describe.skipIf(!native)('a plan that is wrong', () => {
         ]) {
           const args = [...each[name]]
           args[i] = bad
-          expect([name, argument, bad, errorOf(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([
+          expect([name, argument, bad, thrownBy(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([
             name,
             argument,
             bad,
@@ -111,7 +104,7 @@ describe.skipIf(!native)('a plan that is wrong', () => {
         for (const bad of [-1, -(2 ** 31), 2 ** 28, 2 ** 31 - 1]) {
           const args = [...each[name]]
           args[i] = bad
-          expect([name, argument, bad, errorOf(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([
+          expect([name, argument, bad, thrownBy(() => local().run(job([[name, ...args]], carrying(), room))).code]).toEqual([
             name,
             argument,
             bad,
@@ -124,17 +117,17 @@ describe.skipIf(!native)('a plan that is wrong', () => {
   it('is refused where operands are too small by one row', () => {
     const { lines, bytes } = good
     expect(local().run(job(lines)).results[0]).toBe(1)
-    expect(errorOf(() => local().run(job(lines, frame(B, T + 1)))).message).toMatch(/end past region/)
-    expect(errorOf(() => local().run(job(lines, frame(B + 1, T)))).message).toMatch(/end past region/)
+    expect(thrownBy(() => local().run(job(lines, frame(B, T + 1)))).message).toMatch(/end past region/)
+    expect(thrownBy(() => local().run(job(lines, frame(B + 1, T)))).message).toMatch(/end past region/)
     for (const region of [Region.HOME, Region.DATA, Region.SCRATCH, Region.PACK]) {
       const less = bytes.map((size, r) => (r === region ? size - 64 : size))
-      expect(errorOf(() => local().run(job(lines, frame(B, T), less))).code).toBe('ERR_INTERNAL')
+      expect(thrownBy(() => local().run(job(lines, frame(B, T), less))).code).toBe('ERR_INTERNAL')
     }
   })
 
   it('may not write where tokens lie, nor find tokens where a plan writes', () => {
-    expect(errorOf(() => local().run(job([['ZERO', D, 1]], frame(B, T), room))).message).toMatch(/resident data/)
-    expect(errorOf(() => local().run(job([['GATHER', X, X + 100, H, P, NONE, NONE, S, K]], frame(B, T), room))).message).toMatch(
+    expect(thrownBy(() => local().run(job([['ZERO', D, 1]], frame(B, T), room))).message).toMatch(/resident data/)
+    expect(thrownBy(() => local().run(job([['GATHER', X, X + 100, H, P, NONE, NONE, S, K]], frame(B, T), room))).message).toMatch(
       /resident data/,
     )
   })
@@ -178,11 +171,11 @@ describe.skipIf(!native)('a plan that is wrong', () => {
       ['in no order', [['SEGMENTS', 3, 2, 0, 1], recur]],
       ['less than nothing', [['SEGMENTS', 3, 0, 2, 1], recur]],
     ]
-    for (const [what, lines, bytes] of wrong) expect([what, errorOf(() => run(lines, bytes)).code]).toEqual([what, 'ERR_INTERNAL'])
+    for (const [what, lines, bytes] of wrong) expect([what, thrownBy(() => run(lines, bytes)).code]).toEqual([what, 'ERR_INTERNAL'])
   })
 
   it('is refused where code is cut off or unknown', () => {
-    const raw = (code: number[]) => errorOf(() => local().run({ ...noJob, plan: { ...plan([]), code: Int32Array.from(code) } })).message
+    const raw = (code: number[]) => thrownBy(() => local().run({ ...noJob, plan: { ...plan([]), code: Int32Array.from(code) } })).message
     expect(raw([1, 0])).toMatch(/lacks arguments/)
     for (const op of [0, -1, 27, 2 ** 31 - 1]) expect(raw([op, 0, 0, 0])).toMatch(/unknown opcode/)
   })
@@ -194,7 +187,7 @@ describe.skipIf(!native)('a frame that is wrong', () => {
     for (const value of values) {
       const broken = frame(B, T)
       broken[FrameField[name as 'B']] = value
-      expect([value, errorOf(() => local().run(job(good.lines, broken))).code]).toEqual([value, 'ERR_INTERNAL'])
+      expect([value, thrownBy(() => local().run(job(good.lines, broken))).code]).toEqual([value, 'ERR_INTERNAL'])
     }
   })
 
@@ -209,7 +202,7 @@ describe.skipIf(!native)('a frame that is wrong', () => {
     ]) {
       const broken = frame(B, T)
       broken.set(active, FRAME_HEADER)
-      expect(errorOf(() => local().run(job(good.lines, broken))).code).toBe('ERR_INTERNAL')
+      expect(thrownBy(() => local().run(job(good.lines, broken))).code).toBe('ERR_INTERNAL')
     }
   })
 
@@ -234,7 +227,7 @@ describe.skipIf(!native)('a frame that is wrong', () => {
       for (const value of bad[field]) {
         const broken = frame(B, T)
         broken[FRAME_HEADER + T + n * B + 1] = value
-        expect([field, value, errorOf(() => local().run(job(all, broken, room))).code]).toEqual([field, value, 'ERR_INTERNAL'])
+        expect([field, value, thrownBy(() => local().run(job(all, broken, room))).code]).toEqual([field, value, 'ERR_INTERNAL'])
       }
     })
   })
@@ -249,7 +242,7 @@ describe.skipIf(!native)('a frame that is wrong', () => {
         for (const at of [0, R - 1]) {
           const tokens = new Int32Array(R)
           tokens[at] = value
-          const error = errorOf(() => local().run({ ...job(lines, frame(B, T), room), writes: [{ at: D, data: tokens }] }))
+          const error = thrownBy(() => local().run({ ...job(lines, frame(B, T), room), writes: [{ at: D, data: tokens }] }))
           expect(error).toMatchObject({ code: 'ERR_INTERNAL', message: expect.stringMatching(/token or a class/) })
         }
   })
@@ -265,7 +258,7 @@ describe.skipIf(!native)('a frame that is wrong', () => {
     })
     step.run()
     step.input[0] = K
-    expect(errorOf(() => step.run()).code).toBe('ERR_INTERNAL')
+    expect(thrownBy(() => step.run()).code).toBe('ERR_INTERNAL')
     step.input[0] = K - 1
     step.run()
   })
@@ -275,28 +268,28 @@ describe.skipIf(!native)('reads, writes and buffers', () => {
   it('must lie inside their region', () => {
     const data = numbers(17, 1)
     for (const at of [-1, 5 * 2 ** 28, address(Region.HOME, 1), address(Region.CARRY, 0), address(Region.HOME, 2 ** 28 - 1)]) {
-      expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at, data }] })).code).toBe('ERR_INTERNAL')
-      expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at, kind: 'float32', length: 17 }] })).code).toBe(
-        'ERR_INTERNAL',
-      )
+      expect(thrownBy(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at, data }] })).code).toBe('ERR_INTERNAL')
+      expect(
+        thrownBy(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at, kind: 'float32', length: 17 }] })).code,
+      ).toBe('ERR_INTERNAL')
     }
-    expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at: H, kind: 'float64', length: 9 }] })).code).toBe(
-      'ERR_INTERNAL',
-    )
+    expect(
+      thrownBy(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), reads: [{ at: H, kind: 'float64', length: 9 }] })).code,
+    ).toBe('ERR_INTERNAL')
   })
 
   it('must have sizes that are sizes', () => {
     for (const size of [-1, NaN, Infinity, 2 ** 53])
-      expect(errorOf(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_INTERNAL')
+      expect(thrownBy(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_INTERNAL')
     for (const size of [2 ** 34 + 64, 2 ** 52])
-      expect(errorOf(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_OUT_OF_MEMORY')
-    expect(errorOf(() => local().run({ ...noJob, bytes: [0, 0] })).code).toBe('ERR_INTERNAL')
+      expect(thrownBy(() => local().run({ ...noJob, bytes: [size, 0, 0, 0, 0] })).code).toBe('ERR_OUT_OF_MEMORY')
+    expect(thrownBy(() => local().run({ ...noJob, bytes: [0, 0] })).code).toBe('ERR_INTERNAL')
   })
 
   it('tell detached arrays from empty ones', () => {
     const data = new Float32Array(4)
     structuredClone(data, { transfer: [data.buffer] })
-    expect(errorOf(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at: H, data }] })).code).toBe('ERR_DETACHED')
+    expect(thrownBy(() => local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at: H, data }] })).code).toBe('ERR_DETACHED')
     local().run({ ...noJob, bytes: bytesOf({ HOME: 1 }), writes: [{ at: H, data: new Float32Array(0) }] })
   })
 
@@ -343,7 +336,7 @@ describe.skipIf(!native)('reads, writes and buffers', () => {
       undefined,
       4,
     ])
-      expect(errorOf(() => read(fake as Float32Array)).code).toBe('ERR_INVALID_ARG')
+      expect(thrownBy(() => read(fake as Float32Array)).code).toBe('ERR_INVALID_ARG')
   })
 })
 
@@ -352,7 +345,7 @@ describe.skipIf(!native)('the functions of the addon', () => {
     string,
     (...args: unknown[]) => unknown
   >
-  const code = (body: () => unknown) => errorOf(body).code
+  const code = (body: () => unknown) => thrownBy(body).code
 
   it('take only what they are made for', () => {
     const engine = addon.createEngine!('', false, 1)

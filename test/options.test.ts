@@ -11,23 +11,14 @@ import {
   readStreamOptions,
   readTrainOptions,
 } from '#lib/check/options.js'
-import type { BpttError } from '#lib/errors.js'
+import { thrownBy } from './support/mistakes.js'
 
 const base = { input: 4, state: 64, output: ['EI', 'IE', 'N'] }
 const { network } = readConfig(base)
 const characters = (labels: string[]) => ({ labels, encode: () => new Int32Array(), decode: () => '' })
 
-function failure(f: () => unknown): BpttError {
-  try {
-    f()
-  } catch (error) {
-    if ((error as Error).name === 'BpttError') return error as BpttError
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
-const config = (change: object) => failure(() => readConfig({ ...base, ...change }))
-const train = (options: unknown, of = network) => failure(() => readTrainOptions(options, of))
+const config = (change: object) => thrownBy(() => readConfig({ ...base, ...change }))
+const train = (options: unknown, of = network) => thrownBy(() => readTrainOptions(options, of))
 
 describe('a configuration', () => {
   it('has the documented defaults', () => {
@@ -154,7 +145,7 @@ describe('a configuration', () => {
     { input: { tokens: 0 } },
   ])('says the range of %o', (change) => expect(config(change).code).toBe('ERR_OUT_OF_RANGE'))
   it.each([undefined, null, 4, 'x', [], new Float32Array(1)])('is not %o', (value) =>
-    expect(failure(() => readConfig(value)).code).toBe('ERR_INVALID_ARG'),
+    expect(thrownBy(() => readConfig(value)).code).toBe('ERR_INVALID_ARG'),
   )
   it('keeps labels few enough for a model file', () =>
     expect(config({ output: Array.from({ length: 200_000 }, (_, i) => `label number ${i}`) })).toMatchObject({
@@ -328,8 +319,8 @@ describe('options of the smaller methods', () => {
       head: 'head.',
       nonlinearity: 'tanh',
     })
-    expect(failure(() => readGradientsOptions({ bptt: { window: 4, carryState: true } })).code).toBe('ERR_UNKNOWN_OPTION')
-    expect(failure(() => readPyTorchOptions(undefined)).code).toBe('ERR_INVALID_ARG')
+    expect(thrownBy(() => readGradientsOptions({ bptt: { window: 4, carryState: true } })).code).toBe('ERR_UNKNOWN_OPTION')
+    expect(thrownBy(() => readPyTorchOptions(undefined)).code).toBe('ERR_INVALID_ARG')
   })
 })
 
@@ -419,12 +410,12 @@ describe('attacks by the language', () => {
 
   it('a polluted prototype says nothing', () => {
     Object.assign(Object.prototype, { state: 7, hiddenSize: 1e9 })
-    expect(failure(() => readConfig({ input: 1, output: 2 }))).toMatchObject({ code: 'ERR_INVALID_ARG', at: 'config.state' })
+    expect(thrownBy(() => readConfig({ input: 1, output: 2 }))).toMatchObject({ code: 'ERR_INVALID_ARG', at: 'config.state' })
     expect(readConfig(base).network.state).toEqual([64])
   })
   it('an inherited option says nothing', () => {
     expect(readConfig({ ...base, __proto__: { readout: 'all', nonsense: 1 } }).network.readout).toBe('last')
-    expect(failure(() => readConfig(JSON.parse('{"input":1,"state":1,"output":2,"__proto__":{"readout":"all"}}'))).code).toBe(
+    expect(thrownBy(() => readConfig(JSON.parse('{"input":1,"state":1,"output":2,"__proto__":{"readout":"all"}}'))).code).toBe(
       'ERR_UNKNOWN_OPTION',
     )
   })

@@ -1,8 +1,9 @@
 /* padSequences against Keras, element by element, and its mistakes. fixtures/keras_pad_sequences.json was made by Keras 3.15.1. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import type { BpttError, ErrorCode } from '#lib/errors.js'
+import type { ErrorCode } from '#lib/errors.js'
 import { padSequences } from '#lib/sequences/pad.js'
+import { refuses } from './support/mistakes.js'
 
 interface Case {
   name: string
@@ -113,13 +114,5 @@ describe('padSequences', () => {
       'options.value',
       'is not a number: expected a finite number, received "0". Convert it with Number(…) first.',
     ],
-  ])('refuses %s', (_, args, code, at, rest) => {
-    let error: BpttError | undefined
-    try {
-      padSequences(...(args as [any]))
-    } catch (e) {
-      error = e as BpttError
-    }
-    expect({ code: error?.code, at: error?.at, message: error?.message }).toEqual({ code, at, message: `${at}: ${rest}` })
-  })
+  ])('refuses %s', (_, args, code, at, rest) => refuses(() => padSequences(...(args as [any])), code, at, rest))
 })

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { encodeModel } from '#lib/files/model-file.js'
 import { readStateDict, type StateDictOptions } from '#lib/files/pytorch.js'
 import { parameterTable, parameterView } from '#lib/network/parameters.js'
-import { bits, edit, network, raw, rejection, weightsFor } from './model-files.js'
+import { bits, edit, network, raw, weightsFor } from './model-files.js'
+import { errorOf } from './support/mistakes.js'
 
 /**
  * Written by Python's safetensors 0.8.0:
@@ -50,7 +51,7 @@ const plain = { ...layer(0, 4, 3), ...head }
 const without = (o: Record<string, number[]>, ...names: string[]) =>
   Object.fromEntries(Object.entries(o).filter(([name]) => !names.includes(name)))
 const refused = (tensors: Parameters<typeof stateDict>[0], change: Partial<StateDictOptions> = {}) =>
-  rejection(readStateDict(stateDict(tensors), options(change)))
+  errorOf(readStateDict(stateDict(tensors), options(change)))
 
 describe('a state dict', () => {
   it('that Python wrote, with three element types and a tensor of no concern', async () => {
@@ -106,10 +107,10 @@ describe('a state dict', () => {
     expect(bits(weights)).toEqual(bits(weightsFor(network())))
     const damaged = file.slice()
     damaged[file.length - 1]! ^= 1
-    expect((await rejection(readStateDict(damaged, options()))).code).toBe('ERR_MODEL_CHECKSUM')
+    expect((await errorOf(readStateDict(damaged, options()))).code).toBe('ERR_MODEL_CHECKSUM')
     expect(
       (
-        await rejection(
+        await errorOf(
           readStateDict(
             edit(file, (h) => h.replace(/,"sha256":"\w+"/, ''), false),
             options(),

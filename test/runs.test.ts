@@ -5,8 +5,9 @@
 import { createHash } from 'node:crypto'
 import { BpttError, type Progress, RNN } from 'bptt'
 import { describe, expect, it } from 'vitest'
+import { errorOf } from './support/mistakes.js'
 import { BACKENDS, onEach } from './support/targets.js'
-import { errorOf, hashOf, lengthsOf, sequencesOf, signs, weightsOf } from './support/tasks.js'
+import { hashOf, lengthsOf, sequencesOf, signs, weightsOf } from './support/tasks.js'
 
 const x = sequencesOf(lengthsOf(64, 20), 4)
 const data = { x, y: signs(x) }

@@ -1,8 +1,9 @@
 /* What users get wrong in x and mask: code, place and the exact words. The message begins with the place. */
 import { describe, expect, it } from 'vitest'
-import type { BpttError, ErrorCode } from '#lib/errors.js'
+import type { ErrorCode } from '#lib/errors.js'
 import type { Network } from '#lib/network/network.js'
 import { readOneSequence, readSequences } from '#lib/sequences/input.js'
+import { refuses } from './support/mistakes.js'
 
 const network = (input: Network['input'], missing: Network['missing'] = 'error') =>
   ({ input, state: [3], output: { size: 2, head: 'softmax', characters: false }, readout: 'last', missing }) as unknown as Network
@@ -13,17 +14,8 @@ const letters = network({ size: 3, tokens: true, characters: ['a', 'b', 'c'] })
 const gappy = network({ size: 1, tokens: false }, 'mask')
 
 type Mistake = [x: unknown, code: ErrorCode, at: string, rest: string]
-function check(f: () => unknown, code: ErrorCode, at: string, rest: string) {
-  let error: BpttError | undefined
-  try {
-    f()
-  } catch (e) {
-    error = e as BpttError
-  }
-  expect({ code: error?.code, at: error?.at, message: error?.message }).toEqual({ code, at, message: `${at}: ${rest}` })
-}
 const each = (mistakes: Mistake[], read: (value: unknown) => unknown) => {
-  for (const [value, code, at, rest] of mistakes) it(`${code} ${at}: ${rest}`, () => check(() => read(value), code, at, rest))
+  for (const [value, code, at, rest] of mistakes) it(`${code} ${at}: ${rest}`, () => refuses(() => read(value), code, at, rest))
 }
 const table = (net: Network, mistakes: Mistake[]) => each(mistakes, (x) => readSequences(net, x))
 
@@ -60,8 +52,8 @@ describe('numbers', () => {
     [[[[1], [2, 3]]], 'ERR_SHAPE_MISMATCH', 'x[0][1]', 'has 2 features; the network takes 1.'],
   ])
   it('with missing: mask only NaN is a gap', () => {
-    check(() => readSequences(gappy, [[1, Number.NaN, -Infinity]]), 'ERR_NONFINITE', 'x[0][2]', 'is -Infinity: expected a finite number.')
-    check(() => readSequences(gappy, [[null]]), 'ERR_INVALID_ARG', 'x[0][0]', 'is not a number: expected a finite number, received null. A missing reading is NaN.')
+    refuses(() => readSequences(gappy, [[1, Number.NaN, -Infinity]]), 'ERR_NONFINITE', 'x[0][2]', 'is -Infinity: expected a finite number.')
+    refuses(() => readSequences(gappy, [[null]]), 'ERR_INVALID_ARG', 'x[0][0]', 'is not a number: expected a finite number, received null. A missing reading is NaN.')
   })
 })
 
@@ -78,10 +70,10 @@ describe('steps of several features', () => {
   it('are named in tensors as in lists', () => {
     const data = new Float32Array(2 * 3 * 2)
     data[2 * 3 + 5] = Number.NaN
-    check(() => readSequences(pairs, { data, shape: [2, 3, 2] }), 'ERR_NONFINITE', 'x[1][2][1]', `is NaN: expected a finite number. ${MASK}`)
+    refuses(() => readSequences(pairs, { data, shape: [2, 3, 2] }), 'ERR_NONFINITE', 'x[1][2][1]', `is NaN: expected a finite number. ${MASK}`)
   })
   it('are named by their place before the cut', () => {
-    check(() => readSequences(pairs, [[[1, 2], [3, 4], [5, Infinity]]], { maxLength: 1 }), 'ERR_NONFINITE', 'x[0][2][1]', 'is Infinity: expected a finite number.')
+    refuses(() => readSequences(pairs, [[[1, 2], [3, 4], [5, Infinity]]], { maxLength: 1 }), 'ERR_NONFINITE', 'x[0][2][1]', 'is Infinity: expected a finite number.')
   })
 })
 
@@ -99,8 +91,8 @@ describe('tensors', () => {
     [[{ data: [1], shape: [1], lengths: [1] }], 'ERR_INVALID_ARG', 'x[0].lengths', 'belongs to a tensor of many sequences. Leave it out: the length of this one is shape[0].'],
   ])
   it('of several features have them last', () => {
-    check(() => readSequences(pairs, { data: [1, 2, 3, 4], shape: [2, 2] }), 'ERR_SHAPE_MISMATCH', 'x.shape', 'does not fit the input: expected [B, T, 2], received [2, 2].')
-    check(() => readOneSequence(pairs, { data: [1, 2, 3], shape: [1, 3] }), 'ERR_SHAPE_MISMATCH', 'x.shape', 'does not fit the input: expected [T, 2], received [1, 3].')
+    refuses(() => readSequences(pairs, { data: [1, 2, 3, 4], shape: [2, 2] }), 'ERR_SHAPE_MISMATCH', 'x.shape', 'does not fit the input: expected [B, T, 2], received [2, 2].')
+    refuses(() => readOneSequence(pairs, { data: [1, 2, 3], shape: [1, 3] }), 'ERR_SHAPE_MISMATCH', 'x.shape', 'does not fit the input: expected [T, 2], received [1, 3].')
   })
 })
 
@@ -132,9 +124,9 @@ describe('strings', () => {
 
 describe('one sequence', () => {
   it('is named without an index', () => {
-    check(() => readOneSequence(numbers, [1, Number.NaN]), 'ERR_NONFINITE', 'x[1]', `is NaN: expected a finite number. ${MASK}`)
-    check(() => readOneSequence(numbers, 5), 'ERR_INVALID_ARG', 'x', 'is not a sequence: expected an array of numbers, received 5.')
-    check(() => readOneSequence(pairs, [[1, 'a']]), 'ERR_INVALID_ARG', 'x[0][1]', 'is not a number: expected a finite number, received "a". Convert it with Number(…) first.')
+    refuses(() => readOneSequence(numbers, [1, Number.NaN]), 'ERR_NONFINITE', 'x[1]', `is NaN: expected a finite number. ${MASK}`)
+    refuses(() => readOneSequence(numbers, 5), 'ERR_INVALID_ARG', 'x', 'is not a sequence: expected an array of numbers, received 5.')
+    refuses(() => readOneSequence(pairs, [[1, 'a']]), 'ERR_INVALID_ARG', 'x[0][1]', 'is not a number: expected a finite number, received "a". Convert it with Number(…) first.')
   })
 })
 
@@ -165,11 +157,11 @@ describe('hostile arrays', () => {
     ['a Proxy of a typed array', new Proxy(new Float32Array(2), {}), 'ERR_INVALID_ARG', OBJECT],
     ['an object with length', { length: 1, 0: 1 }, 'ERR_INVALID_ARG', OBJECT],
     ['a Proxy with a false length', new Proxy([1, 2], { get: (list, key) => (key === 'length' ? -5 : Reflect.get(list, key)) }), 'ERR_INVALID_ARG', 'has no length: expected an integer, received -5.'],
-  ])('%s', (_, x, code, rest) => check(() => readSequences(numbers, [x]), code, 'x[0]', rest))
+  ])('%s', (_, x, code, rest) => refuses(() => readSequences(numbers, [x]), code, 'x[0]', rest))
 
   it('a list too long for int32 is refused before it is cut', () => {
     const rest = 'has too many steps: expected at most 2147483647 in all sequences together, received 4294967295.'
-    check(() => readSequences(numbers, [new Array(2 ** 32 - 1)], { maxLength: 2 }), 'ERR_OUT_OF_RANGE', 'x', rest)
+    refuses(() => readSequences(numbers, [new Array(2 ** 32 - 1)], { maxLength: 2 }), 'ERR_OUT_OF_RANGE', 'x', rest)
   })
   it('an empty typed array is an empty sequence', () => {
     expect(readSequences(numbers, [new Float32Array(0)])).toMatchObject({ count: 1, empty: 1 })
@@ -178,7 +170,7 @@ describe('hostile arrays', () => {
     const data = new Float32Array(4)
     const xs = [data, [1]]
     Object.defineProperty(xs, 1, { get: () => (structuredClone(data.buffer, { transfer: [data.buffer] }), [1]) })
-    check(() => readSequences(numbers, xs), 'ERR_DETACHED', 'x[0]', 'has no memory any more: its buffer was transferred. Pass a copy, or transfer it after the call.')
+    refuses(() => readSequences(numbers, xs), 'ERR_DETACHED', 'x[0]', 'has no memory any more: its buffer was transferred. Pass a copy, or transfer it after the call.')
   })
   it('an exception of the user’s own passes through', () => {
     const xs = [[1]]

@@ -1,22 +1,14 @@
 /* Initial states and upstream gradients: accepted forms, and what users get wrong. */
 import { describe, expect, it } from 'vitest'
-import type { BpttError, ErrorCode } from '#lib/errors.js'
+import type { ErrorCode } from '#lib/errors.js'
 import type { Network } from '#lib/network/network.js'
 import { readInitialState, readUpstream } from '#lib/sequences/state.js'
+import { refuses } from './support/mistakes.js'
 
 const network = (state: number[], readout: Network['readout'] = 'last') =>
   ({ input: { size: 1, tokens: false }, state, output: { size: 2, head: 'linear', characters: false }, readout }) as unknown as Network
 const one = network([3])
 const two = network([3, 1])
-function check(f: () => unknown, code: ErrorCode, at: string, rest: string) {
-  let error: BpttError | undefined
-  try {
-    f()
-  } catch (e) {
-    error = e as BpttError
-  }
-  expect({ code: error?.code, at: error?.at, message: error?.message }).toEqual({ code, at, message: `${at}: ${rest}` })
-}
 const zeros = (...shape: number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape })
 
 describe('an initial state', () => {
@@ -44,7 +36,7 @@ describe('an initial state', () => {
     ['no tensor', one, { layers: [null] }, 'ERR_INVALID_ARG', `${AT}.layers[0].s`, 'is not a tensor: expected { data, shape: [2, 3] }, received undefined.'],
     ['kind', one, 5, 'ERR_INVALID_ARG', AT, 'is not a state: expected { layers: [{ s }, …] }, or an array [B][s], received 5.'],
     ['null', one, null, 'ERR_INVALID_ARG', AT, 'is not a state: expected { layers: [{ s }, …] }, or an array [B][s], received null.'],
-  ])('with the wrong %s', (_, net, value, code, at, rest) => check(() => readInitialState(net, value as never, 2), code, at, rest))
+  ])('with the wrong %s', (_, net, value, code, at, rest) => refuses(() => readInitialState(net, value as never, 2), code, at, rest))
 })
 
 describe('upstream gradients', () => {
@@ -64,5 +56,5 @@ describe('upstream gradients', () => {
     ['one tensor for a list', { states: zeros(2, 4, 3) }, 'ERR_INVALID_ARG', 'upstream.states', 'is not a list of tensors: expected an array with { data, shape } for each layer, received an object.'],
     ['a transposed state', { states: [zeros(4, 2, 3)] }, 'ERR_SHAPE_MISMATCH', 'upstream.states[0].shape', `${SHAPE} [2, 4, 3], received [4, 2, 3].`],
     ['Infinity', { logits: { data: [0, 0, Infinity, 0], shape: [2, 2] } }, 'ERR_NONFINITE', 'upstream.logits.data[2]', 'is Infinity: expected a finite number.'],
-  ])('with the mistake: %s', (_, value, code, at, rest) => check(() => readUpstream(one, value, 2, 4), code, at, rest))
+  ])('with the mistake: %s', (_, value, code, at, rest) => refuses(() => readUpstream(one, value, 2, 4), code, at, rest))
 })

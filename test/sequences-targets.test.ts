@@ -1,9 +1,10 @@
 /* Targets and weights in every accepted form, down to their flat arrays, and what users get wrong: code, place and the exact words. */
 import { describe, expect, it } from 'vitest'
-import type { BpttError, ErrorCode } from '#lib/errors.js'
+import type { ErrorCode } from '#lib/errors.js'
 import type { Network } from '#lib/network/network.js'
 import { readSequences } from '#lib/sequences/input.js'
 import { readTargets } from '#lib/sequences/targets.js'
+import { refuses } from './support/mistakes.js'
 
 type Output = Partial<Network['output']>
 const network = (output: Output, readout: Network['readout'] = 'last') =>
@@ -22,18 +23,9 @@ const read = (net: Network, y: unknown, options = {}, of = x) => {
   const { values, weights } = readTargets(net, of, y, options)
   return [[...values], [...weights]]
 }
-function check(f: () => unknown, code: ErrorCode, at: string, rest: string) {
-  let error: BpttError | undefined
-  try {
-    f()
-  } catch (e) {
-    error = e as BpttError
-  }
-  expect({ code: error?.code, at: error?.at, message: error?.message }).toEqual({ code, at, message: `${at}: ${rest}` })
-}
 type Mistake = [y: unknown, code: ErrorCode, at: string, rest: string]
 const mistakes = (net: Network, list: Mistake[]) => {
-  for (const [y, code, at, rest] of list) it(`${code} ${at}: ${rest}`, () => check(() => readTargets(net, x, y), code, at, rest))
+  for (const [y, code, at, rest] of list) it(`${code} ${at}: ${rest}`, () => refuses(() => readTargets(net, x, y), code, at, rest))
 }
 
 describe('classes, one a sequence', () => {
@@ -80,12 +72,12 @@ describe('classes, one a sequence', () => {
   ])
   it('lists only some of many labels', () => {
     const many = network({ size: 9, labels: [...'abcdefghi'] })
-    check(() => readTargets(many, x, ['z', 'a']), 'ERR_LABEL', 'y[0]', 'is not a label of this network: expected one of "a", "b", "c", "d", "e" … (9 labels), received "z".')
+    refuses(() => readTargets(many, x, ['z', 'a']), 'ERR_LABEL', 'y[0]', 'is not a label of this network: expected one of "a", "b", "c", "d", "e" … (9 labels), received "z".')
   })
   it('does not count a sequence without a step, but reads its target', () => {
     const some = readSequences(network({}), [[], [1]])
     expect(read(network(sites), ['EI', 'IE'], {}, some)).toEqual([[0, 1], [0, 1]])
-    check(() => readTargets(network({}), some, [7, 0]), 'ERR_OUT_OF_RANGE', 'y[0]', `${CLASS} 7.`)
+    refuses(() => readTargets(network({}), some, [7, 0]), 'ERR_OUT_OF_RANGE', 'y[0]', `${CLASS} 7.`)
   })
 })
 
@@ -123,7 +115,7 @@ describe('classes, one a step', () => {
     expect(read(network({}, 'all'), { data: [0, 1, 2, 1, 9, 9], shape: [2, 3] }, {}, start)).toEqual([[0, 1, 1], [1, 1, 1]])
     const masked = readSequences(network({}), [[1, 2, 3], [4]], { mask: [[1, 0, 1], [1]] })
     expect(read(network({}, 'all'), [Int32Array.of(0, 77, 2), [1]], {}, masked)).toEqual([[0, 2, 1], [1, 1, 1]])
-    check(() => readTargets(network({}, 'all'), cut, [[1, 2], [0]]), 'ERR_SHAPE_MISMATCH', 'y[0]', 'has 2 targets; x[0] has 3 steps.')
+    refuses(() => readTargets(network({}, 'all'), cut, [[1, 2], [0]]), 'ERR_SHAPE_MISMATCH', 'y[0]', 'has 2 targets; x[0] has 3 steps.')
   })
   it('may be padded like x', () => {
     const padded = readSequences(network({}), { data: new Float32Array(8), shape: [2, 4], lengths: [3, 1] })
@@ -240,6 +232,6 @@ describe('weights', () => {
     ['a negative step', 'all', { stepWeights: [[1, 1, -1], [1]] }, 'ERR_OUT_OF_RANGE', 'stepWeights[0][2]', `${NEGATIVE} -1.`],
     ['numbers for lists', 'all', { stepWeights: [1, 1] }, 'ERR_INVALID_ARG', 'stepWeights[0]', 'is not a list with an entry for each step: expected an array, received 1.'],
   ])('that are wrong: %s', (_, readout, options, code, at, rest) => {
-    check(() => readTargets(network({}, readout), x, readout === 'last' ? [0, 1] : [[0, 1, 2], [1]], options), code, at, rest)
+    refuses(() => readTargets(network({}, readout), x, readout === 'last' ? [0, 1] : [[0, 1, 2], [1]], options), code, at, rest)
   })
 })

@@ -1,7 +1,8 @@
 /* Vocabularies: which characters, in which order, there and back, and what is not in them. */
 import { describe, expect, it } from 'vitest'
-import type { BpttError, ErrorCode } from '#lib/errors.js'
+import type { ErrorCode } from '#lib/errors.js'
 import { text, vocabularyOf } from '#lib/sequences/text.js'
+import { refuses } from './support/mistakes.js'
 
 describe('text.chars', () => {
   it('has the distinct characters, sorted by code point', () => {
@@ -79,13 +80,5 @@ describe('text.chars', () => {
       'ids[0]',
       'is not a token of this vocabulary: expected an integer from 0 to 1, received 0.5.',
     ],
-  ])('refuses %s', (_, f, code, at, rest) => {
-    let error: BpttError | undefined
-    try {
-      f()
-    } catch (e) {
-      error = e as BpttError
-    }
-    expect({ code: error?.code, at: error?.at, message: error?.message }).toEqual({ code, at, message: `${at}: ${rest}` })
-  })
+  ])('refuses %s', (_, f, code, at, rest) => refuses(f, code, at, rest))
 })

@@ -12,20 +12,13 @@ import { address, NONE, Region, UNIT_BYTES } from '#lib/plan/memory.js'
 import { By, Cell, Head, Pack, Result, Rows, Status } from '#lib/plan/operations.js'
 import { createReference } from '#lib/reference/engine.js'
 import { frameOf, planOf } from './reference-net.js'
+import { thrownBy } from './support/mistakes.js'
 
 const options: EngineOptions = { numerics: 'portable', threads: 1 }
 const at = (region: number, unit = 0) => address(region, unit)
 const frames = frameOf({ lengths: [2, 1] })
 const nothing = planOf([])
 const job = { bytes: [] as number[], writes: [], plan: nothing, frames, count: 1, reads: [] }
-const failure = (run: () => unknown) => {
-  try {
-    run()
-  } catch (error) {
-    return error as { code: string; message: string }
-  }
-  throw new Error('nothing was thrown')
-}
 
 describe('memory', () => {
   test('keeps what is in home, data, carry and pack when any of them grows, and adds zeros', () => {
@@ -56,7 +49,7 @@ describe('memory', () => {
     const read = { at: at(Region.HOME), kind: 'float32' as const, length: 1 }
     engine.run({ ...job, bytes: [64], writes: [{ at: at(Region.HOME), data: Float32Array.of(3) }] })
     const huge = { ...job, bytes: [64, 5 * 2 ** 30], writes: [{ at: at(Region.HOME), data: Float32Array.of(4) }] }
-    expect(failure(() => engine.run(huge)).code).toBe('ERR_OUT_OF_MEMORY')
+    expect(thrownBy(() => engine.run(huge)).code).toBe('ERR_OUT_OF_MEMORY')
     expect(engine.run({ ...job, reads: [read] }).reads[0]![0]).toBe(3)
   })
 })
@@ -108,16 +101,16 @@ describe('operands', () => {
     ],
   ])('outside their region are refused before anything runs: %s', (_, plan) => {
     const engine = createLocal(options)
-    expect(failure(() => engine.run({ ...job, bytes, plan })).code).toBe('ERR_INTERNAL')
+    expect(thrownBy(() => engine.run({ ...job, bytes, plan })).code).toBe('ERR_INTERNAL')
     expect(engine.run({ ...job, bytes }).results[Result.STATUS]).toBe(Status.DONE)
   })
 
   test('of a copy too', () => {
     const engine = createLocal(options)
-    expect(failure(() => engine.run({ ...job, bytes, writes: [{ at: at(Region.HOME, 15), data: new Float32Array(17) }] })).code).toBe(
+    expect(thrownBy(() => engine.run({ ...job, bytes, writes: [{ at: at(Region.HOME, 15), data: new Float32Array(17) }] })).code).toBe(
       'ERR_INTERNAL',
     )
-    expect(failure(() => engine.run({ ...job, bytes, reads: [{ at: at(Region.HOME, 15), kind: 'float64', length: 9 }] })).code).toBe(
+    expect(thrownBy(() => engine.run({ ...job, bytes, reads: [{ at: at(Region.HOME, 15), kind: 'float64', length: 9 }] })).code).toBe(
       'ERR_INTERNAL',
     )
   })
@@ -127,7 +120,7 @@ describe('operands', () => {
     const gather = planOf([['GATHER', at(Region.SCRATCH), at(Region.DATA), 0, at(Region.PACK), NONE, NONE, 2, 5]])
     const tokens = (...list: number[]) => ({ ...job, bytes, plan: gather, writes: [{ at: at(Region.DATA), data: Int32Array.from(list) }] })
     expect(engine.run(tokens(0, 4, 2)).results[Result.STATUS]).toBe(Status.DONE)
-    for (const wrong of [tokens(0, 5, 2), tokens(0, 4, -1)]) expect(failure(() => engine.run(wrong)).code).toBe('ERR_OUT_OF_RANGE')
+    for (const wrong of [tokens(0, 5, 2), tokens(0, 4, -1)]) expect(thrownBy(() => engine.run(wrong)).code).toBe('ERR_OUT_OF_RANGE')
     const loss = planOf([
       ['LOSS', NONE, at(Region.SCRATCH), at(Region.DATA), at(Region.DATA, 1), at(Region.SCRATCH, 4), 5, Head.SOFTMAX, Rows.STEPS],
     ])
@@ -141,7 +134,7 @@ describe('operands', () => {
       ],
     })
     expect(engine.run(weighed(1, 0, 1)).results[Result.STATUS]).toBe(Status.DONE)
-    expect(failure(() => engine.run(weighed(1, 1, 1))).code).toBe('ERR_OUT_OF_RANGE')
+    expect(thrownBy(() => engine.run(weighed(1, 1, 1))).code).toBe('ERR_OUT_OF_RANGE')
   })
 
   test('a frame that contradicts itself', () => {
@@ -155,7 +148,7 @@ describe('operands', () => {
     ] as const) {
       const wrong = frames.slice()
       wrong[place] = value
-      expect(failure(() => engine.run({ ...job, bytes, frames: wrong })).code, `${place}`).toBe('ERR_INTERNAL')
+      expect(thrownBy(() => engine.run({ ...job, bytes, frames: wrong })).code, `${place}`).toBe('ERR_INTERNAL')
     }
   })
 })
@@ -213,7 +206,7 @@ test('a stop ends the job before its next update', () => {
 test('after dispose everything is ERR_DISPOSED', () => {
   const engine = createLocal(options)
   engine.dispose()
-  expect(failure(() => engine.run(job)).code).toBe('ERR_DISPOSED')
+  expect(thrownBy(() => engine.run(job)).code).toBe('ERR_DISPOSED')
 })
 
 describe('where WebAssembly is refused', () => {

@@ -40,13 +40,3 @@ export function weightsOf(model: unknown): Float32Array {
 }
 
 export const hashOf = (model: unknown) => createHash('sha256').update(weightsOf(model)).digest('hex').slice(0, 16)
-
-/** What a promise rejects with, or a call throws. */
-export async function errorOf(run: () => unknown): Promise<Error & { code?: string; at?: string }> {
-  try {
-    await run()
-  } catch (error) {
-    return error as Error
-  }
-  throw new Error('nothing was thrown')
-}

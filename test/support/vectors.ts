@@ -12,7 +12,6 @@ export interface Numbers {
   readonly dtype?: string
 }
 /** The files are read as they are: their layout is what the tests prove. */
-// biome-ignore lint/suspicious/noExplicitAny: JSON of many kinds
 export type Case = {
   name: string
   config: any
@@ -65,7 +64,6 @@ export function numbersOf(entry: Numbers | { generate: Generate }): Numbers {
 }
 
 /** Nested lists of a tensor's shape. */
-// biome-ignore lint/suspicious/noExplicitAny: depth is the tensor's
 export function nested({ shape, data }: Numbers): any {
   const at = (axis: number, offset: number): unknown => {
     if (axis === shape.length) return data[offset]
