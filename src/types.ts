@@ -261,7 +261,7 @@ export interface MemoryOptions {
   /** Default 'train'. */
   task?: 'train' | 'predict'
 }
-/** Bytes outside of JavaScript, by purpose; as a string a table. */
+/** Bytes outside of JavaScript, by purpose; String(memory) is a table. */
 export interface Memory {
   readonly parameters: number
   readonly gradients: number
@@ -276,7 +276,6 @@ export interface Memory {
   /** The kernels' own room: of each thread, or of the WebAssembly module. */
   readonly workspace: number
   readonly total: number
-  toString(): string
 }
 
 /** stateGradientNorms: per layer [B, T+1], slot k = ||dL/ds_k||. */

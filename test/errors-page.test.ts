@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { ERROR_CODES } from '#lib/errors.js'
-// @ts-expect-error a script without declarations
 import { errorsPage } from '../src/errors-page.mjs'
 
 it('docs/errors.md is current; else run node src/errors-page.mjs', () =>

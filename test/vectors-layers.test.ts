@@ -54,7 +54,7 @@ async function checkStacked({ config, inputs, expected, float32 }: Case, target:
   const got = (gradients as unknown as { layers: Record<string, never>[] }).layers
   for (const k of each) {
     expectNear(`gradient of the initial state ${k}`, gradients.initialState.layers[k]!.s, part(expected.grads.h0, k), float32.rtol)
-    for (const [name, want] of Object.entries(named(k, expected.grads.params)))
+    for (const [name, want] of Object.entries<Numbers>(named(k, expected.grads.params)))
       expectNear(`gradient of ${name} ${k}`, got[k]![name]!, want, float32.rtol)
   }
   model.dispose()
