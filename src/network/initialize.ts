@@ -6,11 +6,9 @@
 
 import { UNIT_FLOATS } from '../plan/memory.js'
 import type { Network } from './network.js'
+import { orthogonal } from './orthogonal.js'
 import { type Parameter, parameterTable, parameterView } from './parameters.js'
 import { Random } from './random.js'
-
-/** Work between two pauses, in multiply-adds: about a millisecond. */
-const PAUSE_EVERY = 1e6
 
 /** Initial weights as one block (network/parameters.ts), at once. */
 export function initialWeights(network: Network): Float32Array {
@@ -86,45 +84,4 @@ function drawPyTorch(network: Network, { name, layer }: Parameter, out: Float32A
 
 function fillUniform(random: Random, bound: number, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bound * (2 * random.uniform() - 1)
-}
-
-/**
- * A random orthogonal matrix, uniform over all of them (Stewart, "The efficient generation of random orthogonal matrices", 1980): the
- * product of Householder reflections of random vectors of dimension 1, 2, …, S, built up from the smallest, in 4/3·S³ operations.
- */
-function* orthogonal(random: Random, S: number, out: Float32Array): Generator<void, void, void> {
-  const Q = new Float64Array(S * S)
-  const v = new Float64Array(S)
-  const product = new Float64Array(S)
-  let work = 0
-  for (let n = 1; n <= S; n++) {
-    // Q's last n rows and columns: first the unit matrix is extended by one, then reflected from the left along v.
-    const from = S - n
-    let norm = 0
-    for (let i = from; i < S; i++) {
-      v[i] = random.normal()
-      norm += v[i]! * v[i]!
-    }
-    norm = Math.sqrt(norm)
-    const sign = v[from]! < 0 ? -1 : 1
-    // H = I - 2vvᵀ/vᵀv sends the drawn vector to -sign·norm·e₁; the factor -sign makes the first column uniform on the sphere.
-    v[from] = v[from]! + sign * norm
-    const scale = 1 / (norm * (norm + Math.abs(v[from]! - sign * norm)))
-    Q[from * S + from] = -sign
-    product.fill(0, from)
-    for (let i = from; i < S; i++) {
-      const factor = v[i]! * scale
-      for (let j = from, at = i * S + from; j < S; j++, at++) product[j] = product[j]! + factor * Q[at]!
-    }
-    for (let i = from; i < S; i++) {
-      const factor = v[i]!
-      for (let j = from, at = i * S + from; j < S; j++, at++) Q[at] = Q[at]! - factor * product[j]!
-    }
-    work += 2 * n * n
-    if (work > PAUSE_EVERY) {
-      work = 0
-      yield
-    }
-  }
-  out.set(Q)
 }
