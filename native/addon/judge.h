@@ -8,7 +8,8 @@ namespace bptt {
 using Clock = std::chrono::steady_clock;
 
 // Goes by windows of whole frames. One in which waiting took a good part of the time is held against the next, done
-// alone; what is slower is then left for a while, which doubles each time it is found to be so again.
+// alone; what is slower is then left for several times as long as it took, twice as many each time it is found to be so
+// again: in the end to look costs a sixty-fourth, however long a frame lasts.
 class Judge {
  public:
   bool together() const { return mode_ == TOGETHER; }
@@ -38,30 +39,32 @@ class Judge {
   enum Mode { TOGETHER, TRIAL, ALONE };
 
   void decide(double speed, bool waiting) {
-    if (left_ > 0) left_--;
+    rest_ -= time_;
     if (mode_ == TOGETHER) {
-      if (!waiting || left_ > 0) return;
+      if (!waiting || rest_ > rest_.zero()) return;
       together_ = speed;
+      lost_ = time_;
       mode_ = TRIAL;
     } else if (mode_ == TRIAL) {
       const bool better = speed > together_;
       mode_ = better ? ALONE : TOGETHER;
       int &patience = better ? doubt_ : trust_;
-      left_ = patience;
+      rest_ = patience * (better ? lost_ : time_);
       patience = smaller(2 * patience, LONGEST);
       (better ? trust_ : doubt_) = SHORTEST;
-    } else if (left_ == 0) {
+    } else if (rest_ <= rest_.zero()) {
       mode_ = TOGETHER;
     }
   }
   static int smaller(int a, int b) { return a < b ? a : b; }
 
   Mode mode_ = TOGETHER;
-  int left_ = 0;                             // windows until the decision may change
-  int doubt_ = SHORTEST, trust_ = SHORTEST;  // for how many the next one holds
+  int doubt_ = SHORTEST, trust_ = SHORTEST;  // for how many times the slower window the next decision holds
   double together_ = 0, work_ = 0;
   Clock::time_point last_;
   Clock::duration time_{}, waited_{};
+  Clock::duration rest_{};  // until the decision may change
+  Clock::duration lost_{};  // what the window before a trial took
 };
 
 }  // namespace bptt

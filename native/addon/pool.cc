@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "float_mode.h"
-#include "quota.h"
 
 namespace bptt {
 namespace {
@@ -215,7 +214,7 @@ void release_pool() {
   if (--s.environments == 0 && s.process == getpid()) s.pool.reset();
 }
 
-Team::Team(int shares, Judge &judge) : shares_(shares), judge_(judge) {
+Team::Team(int shares, Judge &judge, int most) : shares_(shares), judge_(judge) {
   if (shares == 1) return;
   Shared &s = shared();
   const std::lock_guard lock(s.mutex);
@@ -225,8 +224,7 @@ Team::Team(int shares, Judge &judge) : shares_(shares), judge_(judge) {
     s.process = getpid();
   }
   if (s.taken) return;
-  const int available = available_threads();
-  const int wanted = (shares < available ? shares : available) - 1;
+  const int wanted = (shares < most ? shares : most) - 1;
   if (wanted < 1) return;
   if (!s.pool) s.pool = std::make_unique<Pool>();
   threads_ = 1 + s.pool->want(wanted);

@@ -4,6 +4,7 @@
 #pragma once
 #include "../context.h"
 #include "judge.h"
+#include "quota.h"
 
 namespace bptt {
 
@@ -17,9 +18,9 @@ void release_pool();
 // The threads of one job, for as long as the object lives.
 class Team {
  public:
-  // `shares` is how many parts an operation is cut into: fixed by the engine, however many threads there
-  // are to do them.
-  Team(int shares, Judge &judge);
+  // `shares` is how many parts an operation is cut into: fixed by the engine, however many threads there are to do
+  // them, at most `most`.
+  Team(int shares, Judge &judge, int most = available_threads());
   ~Team();
   Team(const Team &) = delete;
   Team &operator=(const Team &) = delete;

@@ -44,7 +44,9 @@ int quota(const char *root) {
   int least = MOST;
   const auto examine = [&](const char *mount, const char *path) {
     char group[PATH];
-    std::snprintf(group, sizeof group, "%s/sys/fs/cgroup%s%s", root, mount, path);
+    if (static_cast<size_t>(std::snprintf(group, sizeof group, "%s/sys/fs/cgroup%s%s", root, mount, path)) >=
+        sizeof group)
+      return;
     const int allowed = quota_of(group);
     if (allowed < least) least = allowed;
   };

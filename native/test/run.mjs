@@ -1,7 +1,9 @@
 /*
- * Builds the kernels and their driver with every compiler that is here, for the host and, where the cross compiler and qemu are, for
- * arm64; looks for what must not be in the object files; runs the driver. One line a target; exit code 1 where anything is wrong.
- *   node native/test/run.mjs [driver options: --cases N, --seed N]      --sanitize  with address and undefined behaviour sanitizers
+ * Builds the kernels and their driver, and the pool of threads and its test (threads.cc), with every compiler that is here, for the host and, where
+ * the cross compiler and qemu are, for arm64; looks for what must not be in the object files; runs both. One line a target; exit code 1
+ * where anything is wrong.
+ *   node native/test/run.mjs [driver options: --cases N, --seed N]
+ *     --sanitize  with address and undefined behaviour sanitizers, the threads with that for races (where it runs: not under qemu)
  */
 import { execFile, spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -83,6 +85,10 @@ async function check({ arch, prefix, emulator, libraries }) {
   const compile = (source, object, extra) => run(compiler, [...flags, ...mode, ...extra, '-c', join(native, source), '-o', object])
   const work = names.map((name, i) => () => compile(`isa/${name}.cc`, objects[i], libraries[name]))
   work.push(() => compile('test/driver.cc', join(out, 'driver.o'), ['-O2']))
+  const threads = join(out, 'threads')
+  const races = sanitize ? (emulator.length > 0 ? mode : ['-O1', '-g', '-fsanitize=thread']) : ['-O2']
+  const sources = ['test/threads.cc', 'addon/pool.cc', 'addon/quota.cc'].map((name) => join(native, name))
+  work.push(() => run(compiler, [...flags, ...races, '-pthread', ...sources, '-o', threads]))
   const lanes = Array.from({ length: Math.min(2, availableParallelism()) }, async () => {
     for (let job = work.shift(); job; job = work.shift()) await job()
   })
@@ -95,16 +101,15 @@ async function check({ arch, prefix, emulator, libraries }) {
       if (found.length > 0) throw new Error(`${name}: ${found[0][0]}: ${found[0][1]} (${found.length} such)`)
     }
   }
-  const [command, ...args] = [
-    ...emulator,
-    driver,
-    ...driverOptions,
-    ...(emulator.length > 0 && driverOptions.length === 0 ? ['--cases', '8'] : []),
-  ]
-  // The leak detector does not run under qemu.
-  const env = { ...process.env, ASAN_OPTIONS: emulator.length > 0 ? 'detect_leaks=0' : '' }
-  const { stdout } = await run(command, args, { maxBuffer: 1 << 26, env })
-  return stdout.trim()
+  const start = async (program, ...args) => {
+    const [command, ...rest] = [...emulator, program, ...args]
+    // The leak detector does not run under qemu.
+    const env = { ...process.env, ASAN_OPTIONS: emulator.length > 0 ? 'detect_leaks=0' : '' }
+    return (await run(command, rest, { maxBuffer: 1 << 26, env })).stdout.trim()
+  }
+  const few = emulator.length > 0 && driverOptions.length === 0 ? ['--cases', '8'] : []
+  const lines = await start(driver, ...driverOptions, ...few)
+  return `${lines}; ${await start(threads, ...(emulator.length > 0 || sanitize ? ['--no-fork'] : []))}`
 }
 
 for (const target of targets) {
