@@ -308,7 +308,11 @@ export function PROJECT_DX(args: usize): void {
   const rows = high(rowsOf(int(args, PROJECT_DX_rows)), TALL) - row
   const dx = pointer(args, PROJECT_DX_dx) + <usize>row * stride(K)
   const dy = pointer(args, PROJECT_DX_dy) + <usize>row * stride(N)
-  if (int(args, PROJECT_DX_accumulate)) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
+  const onto = int(args, PROJECT_DX_accumulate) != 0
+  // Features and tokens may be more than a row of zeros has: then dx itself is made one.
+  const wide = K > COLUMNS
+  if (wide && !onto) memory.fill(dx, 0, <usize>rows * stride(K))
+  if (wide || onto) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
   else multiply(dx, stride(K), zeros(K), 0, dy, stride(N), pack, rows, K, N)
 }
 

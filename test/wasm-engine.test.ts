@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
+import { RNN } from 'bptt'
 import { describe, expect, test } from 'vitest'
 import type { EngineOptions } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
@@ -186,6 +187,24 @@ test('a prepared step gives what a run gives, copies into the same array, and su
   })
   expect(mine).toEqual(theirs)
   expect(mine![0]).not.toEqual(mine![1])
+})
+
+/** 65536 columns are what a kernel has a row of zeros for, and the gradient of x has a column for each feature or token. */
+test.each([
+  ['features', 300_000],
+  ['tokens', { tokens: 300_000 }],
+] as const)('more %s than a workspace has columns leave the weights alone, and give the bits of the reference', async (_, input) => {
+  const N = 300_000
+  const x = [0, 1].map((k) => (input === N ? Float32Array.from({ length: N }, (_, i) => ((7 * i + k) % 13) / 13 - 0.5) : N - 1 - k))
+  const [mine, theirs] = await Promise.all(
+    (['wasm', 'reference'] as const).map(async (backend) => {
+      const model = new RNN({ input: input as number, state: 3, output: 2, backend, numerics: 'portable' })
+      const { gradients } = await model.gradients({ x: [x as number[][]], y: [1] })
+      await model.train({ x: [x as number[][]], y: [1] }, { epochs: 1 })
+      return [gradients.x.data, gradients.U!.data, model.U.data].map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+    }),
+  )
+  expect(mine!.map((bytes, i) => bytes.equals(theirs![i]!))).toEqual([true, true, true])
 })
 
 test('a stop ends the job before its next update', () => {
