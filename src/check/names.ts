@@ -50,65 +50,55 @@ export type Place = keyof typeof PLACES
 export type NameIn<P extends Place> = (typeof PLACES)[P]['names'][number]
 
 const here = (what: string) => `Here it is ${what}.`
-const state = here('state: 64')
-const stacked = here('state: [128, 64], one number for each layer, lowest first')
-const input = here('input: 4 (features of a step), input: { tokens: 26 }, or a vocabulary')
-const output = here("output: ['yes', 'no'], output: 5 (classes), { sigmoid: 3 } or { linear: 1 }")
-const lr = here('lr, inside the optimizer: train(data, { optimizer: { adam: { lr: 0.001 } } })')
-const loss = 'It does not exist here: the loss follows from output (softmax: cross-entropy, sigmoid: binary cross-entropy, linear: mean squared error).'
-const epochs = here('epochs, of train(data, { epochs: 10 })')
-const progress = here('onProgress, or for await (const progress of model.train(…))')
-const clip = here('clipNorm: 5 (global norm) or clipValue')
-const threshold = 'It does not exist here: leave a for await (const progress of model.train(…)) loop by break, or use earlyStopping.'
-const lengths = here('nothing to say: sequences may differ in length; train(data, { maxLength: 100 }) cuts long ones')
 const none = (remedy: string) => `It does not exist here: ${remedy}.`
-const regularise = none('use weightDecay inside the optimizer, or earlyStopping with validation')
-const elman = none("the cell is the plain (Elman) one; choose its function by nonlinearity: 'tanh' | 'relu' | 'sigmoid' | 'identity'")
-const nonlinearity = here("nonlinearity: 'tanh' | 'relu' | 'sigmoid' | 'identity'; what the outputs go through follows from output")
-const init = here("init: 'orthogonal' | 'pytorch' | 'keras' | 'identity'")
-const schedule = here('schedule, of train(data, { schedule: { cosine: {} } })')
 
-/** Names of other libraries, in lower case without _ and -, with the answer in our words. */
-const FOREIGN: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    units: state, hidden: state, hiddensize: state, hiddenunits: state, hiddendim: state, statesize: state, size: state,
-    layers: stacked, numlayers: stacked, nlayers: stacked, hiddenlayers: stacked,
-    inputsize: input, inputdim: input, inputshape: input, inputlayer: input, features: input, inputs: input, vocabulary: input, vocabsize: input, vocab: input,
-    outputsize: output, outputdim: output, outputlayer: output, outputs: output, classes: output, numclasses: output, labels: output,
-    returnsequences: here("readout: 'all' (an output at every step) or 'last'"),
-    returnstate: here('finalState, which forward() returns'),
-    stateful: here('stream(), which keeps its state, or train(data, { bptt: { window: 64, carryState: true } })'),
-    activation: nonlinearity, activationfunction: nonlinearity, recurrentactivation: nonlinearity,
-    usebias: here("bias: true | false | 'double'"),
-    initializer: init, kernelinitializer: init, recurrentinitializer: init, biasinitializer: init, weightinit: init,
-    batchfirst: none('arrays are always [sequence][step][feature]'), timemajor: none('arrays are always [sequence][step][feature]'),
-    bidirectional: none('for a second direction train another network on reversed sequences'), gobackwards: none('reverse the sequences'),
-    dropout: regularise, recurrentdropout: regularise, l1: regularise, l2: regularise, regularization: regularise, kernelregularizer: regularise,
-    cell: elman, celltype: elman, type: elman, mode: elman, lstm: elman, gru: elman,
-    device: here("backend: 'auto' | 'native' | 'wasm' | 'reference'"), gpu: here("backend: 'auto' | 'native' | 'wasm' | 'reference'"),
-    dtype: none('numbers are float32'),
-    lr, learningrate: lr, eta: lr, alpha: lr,
-    lrscheduler: schedule, scheduler: schedule, learningratescheduler: schedule, lrschedule: schedule,
-    loss, lossfunction: loss, lossfn: loss, costfunction: loss, cost: loss, criterion: loss,
-    metrics: none('evaluate(data) and every Progress carry the metrics that suit the output'),
-    iterations: epochs, maxiterations: epochs, iter: epochs, nepochs: epochs, numepochs: epochs, maxepochs: epochs,
-    errorthresh: threshold, errorthreshold: threshold, targeterror: threshold, error: threshold,
-    log: progress, logperiod: progress, verbose: progress, callback: progress, callbacks: progress, callbackperiod: progress, onepochend: progress,
-    fit: here('train(data, options)'), compile: none('say output in new RNN({ … }) and optimizer in train(data, { … })'),
-    validationsplit: here('validation: 0.2'), valsplit: here('validation: 0.2'), validationdata: here('validation: { x, y }'), testsplit: here('validation: 0.2'),
-    sampleweight: here('sampleWeights, of the data: train({ x, y, sampleWeights })'),
-    clip, gradientclip: clip, gradclip: clip, clipgradient: clip, clipgradients: clip, globalclipnorm: clip, maxgradnorm: clip, gradientclipping: clip,
-    timeout: here('signal: AbortSignal.timeout(ms)'),
-    maxlen: here('maxLength'), sequencelength: lengths, seqlen: lengths, timesteps: lengths, steps: lengths, masking: lengths, maskzero: lengths, padding: lengths,
-    tbptt: here('bptt: { window: 64 }'), truncate: here("keep: 'start' | 'end', which part of a cut sequence stays"), window: here('bptt: { window: 64 }'),
-    numthreads: here('threads'), nthreads: here('threads'), workers: here('threads'),
-    beta1: here('betas: [0.9, 0.999]'), beta2: here('betas: [0.9, 0.999]'), epsilon: here('eps'), rho: here('alpha, of optimizer.rmsprop'), smoothing: here('alpha, of optimizer.rmsprop'),
-    decay: here('weightDecay, inside the optimizer'), l2reg: regularise,
-    randomseed: here('seed'), randomstate: here('seed'), rngseed: here('seed'),
-    weights: here('setWeights(weights), once the network is made'),
-    optimizername: here('optimizer: { adam: { lr: 0.001 } }'), optimiser: here('optimizer'), solver: here('optimizer: { adam: { lr: 0.001 } }'),
-  }),
-)
+/** Names of other libraries, in lower case without _ and -, by the answer in our words. */
+const FOREIGN: readonly (readonly [answer: string, names: string])[] = [
+  [here('state: 64'), 'units hidden hiddensize hiddenunits hiddendim statesize size'],
+  [here('state: [128, 64], one number for each layer, lowest first'), 'layers numlayers nlayers hiddenlayers'],
+  [here('input: 4 (features of a step), input: { tokens: 26 }, or a vocabulary'), 'inputsize inputdim inputshape inputlayer features inputs vocabulary vocabsize vocab'],
+  [here("output: ['yes', 'no'], output: 5 (classes), { sigmoid: 3 } or { linear: 1 }"), 'outputsize outputdim outputlayer outputs classes numclasses labels'],
+  [here("readout: 'all' (an output at every step) or 'last'"), 'returnsequences'],
+  [here('finalState, which forward() returns'), 'returnstate'],
+  [here('stream(), which keeps its state, or train(data, { bptt: { window: 64, carryState: true } })'), 'stateful'],
+  [here("nonlinearity: 'tanh' | 'relu' | 'sigmoid' | 'identity'; what the outputs go through follows from output"), 'activation activationfunction recurrentactivation'],
+  [here("bias: true | false | 'double'"), 'usebias'],
+  [here("init: 'orthogonal' | 'pytorch' | 'keras' | 'identity'"), 'initializer kernelinitializer recurrentinitializer biasinitializer weightinit'],
+  [none('arrays are always [sequence][step][feature]'), 'batchfirst timemajor'],
+  [none('for a second direction train another network on reversed sequences'), 'bidirectional'],
+  [none('reverse the sequences'), 'gobackwards'],
+  [none('use weightDecay inside the optimizer, or earlyStopping with validation'), 'dropout recurrentdropout l1 l2 regularization kernelregularizer l2reg'],
+  [none("the cell is the plain (Elman) one; choose its function by nonlinearity: 'tanh' | 'relu' | 'sigmoid' | 'identity'"), 'cell celltype type mode lstm gru'],
+  [here("backend: 'auto' | 'native' | 'wasm' | 'reference'"), 'device gpu'],
+  [none('numbers are float32'), 'dtype'],
+  [here('lr, inside the optimizer: train(data, { optimizer: { adam: { lr: 0.001 } } })'), 'lr learningrate eta alpha'],
+  [here('schedule, of train(data, { schedule: { cosine: {} } })'), 'lrscheduler scheduler learningratescheduler lrschedule'],
+  ['It does not exist here: the loss follows from output (softmax: cross-entropy, sigmoid: binary cross-entropy, linear: mean squared error).', 'loss lossfunction lossfn costfunction cost criterion'],
+  [none('evaluate(data) and every Progress carry the metrics that suit the output'), 'metrics'],
+  [here('epochs, of train(data, { epochs: 10 })'), 'iterations maxiterations iter nepochs numepochs maxepochs'],
+  ['It does not exist here: leave a for await (const progress of model.train(…)) loop by break, or use earlyStopping.', 'errorthresh errorthreshold targeterror error'],
+  [here('onProgress, or for await (const progress of model.train(…))'), 'log logperiod verbose callback callbacks callbackperiod onepochend'],
+  [here('train(data, options)'), 'fit'],
+  [none('say output in new RNN({ … }) and optimizer in train(data, { … })'), 'compile'],
+  [here('validation: 0.2'), 'validationsplit valsplit testsplit'],
+  [here('validation: { x, y }'), 'validationdata'],
+  [here('sampleWeights, of the data: train({ x, y, sampleWeights })'), 'sampleweight'],
+  [here('clipNorm: 5 (global norm) or clipValue'), 'clip gradientclip gradclip clipgradient clipgradients globalclipnorm maxgradnorm gradientclipping'],
+  [here('signal: AbortSignal.timeout(ms)'), 'timeout'],
+  [here('maxLength'), 'maxlen'],
+  [here('nothing to say: sequences may differ in length; train(data, { maxLength: 100 }) cuts long ones'), 'sequencelength seqlen timesteps steps masking maskzero padding'],
+  [here('bptt: { window: 64 }'), 'tbptt window'],
+  [here("keep: 'start' | 'end', which part of a cut sequence stays"), 'truncate'],
+  [here('threads'), 'numthreads nthreads workers'],
+  [here('betas: [0.9, 0.999]'), 'beta1 beta2'],
+  [here('eps'), 'epsilon'],
+  [here('alpha, of optimizer.rmsprop'), 'rho smoothing'],
+  [here('weightDecay, inside the optimizer'), 'decay'],
+  [here('seed'), 'randomseed randomstate rngseed'],
+  [here('setWeights(weights), once the network is made'), 'weights'],
+  [here('optimizer: { adam: { lr: 0.001 } }'), 'optimizername solver'],
+  [here('optimizer'), 'optimiser'],
+]
 
 const normal = (name: string) => name.toLowerCase().replace(/[-_\s]/g, '')
 
@@ -118,8 +108,8 @@ export function remedyFor(name: string, place: Place): string | undefined {
   const wanted = normal(name)
   const same = names.find((n) => normal(n) === wanted)
   if (same) return here(same)
-  const foreign = FOREIGN.get(wanted)
-  if (foreign) return foreign
+  const foreign = FOREIGN.find(([, foreign]) => foreign.split(' ').includes(wanted))
+  if (foreign) return foreign[0]
   const elsewhere = Object.values(PLACES).filter((p) => (p.names as readonly string[]).includes(name))
   if (elsewhere.length) return `${name} is an option of ${elsewhere.map(({ of }) => of).join(', ')}.`
   const meant = nearest(name, names)

@@ -2,6 +2,8 @@
  * padSequences: lists of different lengths to one rectangle, exactly as keras.utils.pad_sequences does it. For people who have code that
  * expects padded arrays: this package itself never needs them. Exported to users; nothing else here uses it.
  */
+import { LIMITS } from '../check/limits.js'
+import { Options } from '../check/values.js'
 import { BpttError, show } from '../errors.js'
 import type { Sequence, Tensor } from '../types.js'
 import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, plural, shapeText } from './numbers.js'
@@ -105,35 +107,20 @@ function copySteps({ data, nested }: Source, R: number, from: number, target: Fl
   }
 }
 
-function readOptions(options: PadOptions) {
-  if (typeof options !== 'object' || options === null)
-    throw new BpttError('ERR_INVALID_ARG', 'are not options', {
-      at: 'options',
-      expected: '{ maxlen, padding, truncating, value }',
-      received: show(options),
-    })
-  const { maxlen, padding = 'pre', truncating = 'pre', value = 0, ...others } = options
-  for (const key of Object.keys(others))
-    throw new BpttError('ERR_UNKNOWN_OPTION', 'is not an option of padSequences', {
-      at: `options.${key}`,
-      expected: 'maxlen, padding, truncating or value',
-    })
-  if (maxlen !== undefined && !(typeof maxlen === 'number' && Number.isSafeInteger(maxlen) && maxlen >= 0))
-    throw new BpttError(typeof maxlen === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG', 'is not a length', {
-      at: 'options.maxlen',
-      expected: 'an integer of at least 0',
-      received: show(maxlen),
-    })
-  for (const [name, side] of [
-    ['padding', padding],
-    ['truncating', truncating],
-  ] as const)
-    if (side !== 'pre' && side !== 'post')
-      throw new BpttError('ERR_INVALID_ARG', 'is not an end of a sequence', {
-        at: `options.${name}`,
-        expected: "'pre' or 'post'",
-        received: show(side),
-      })
-  if (typeof value !== 'number') throw badNumber(value, 'options.value')
-  return { maxlen, padding, truncating, value }
+const SIDES = ['pre', 'post'] as const
+
+function readOptions(options: unknown) {
+  const o = new Options(options, 'options', 'padSequences')
+  return {
+    maxlen: o.integer('maxlen', undefined, 0, LIMITS.COUNT),
+    padding: o.choice('padding', 'pre', SIDES),
+    truncating: o.choice('truncating', 'pre', SIDES),
+    value: o.read('value', 0, number),
+  }
+}
+
+/** NaN and infinities too. */
+function number(value: unknown, at: string): number {
+  if (typeof value !== 'number') throw badNumber(value, at)
+  return value
 }
