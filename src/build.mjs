@@ -33,7 +33,7 @@ function must(what, ...args) {
 function browserOnly(folder) {
   for (const name of ['host.js', 'host.d.ts'])
     writeFileSync(join(folder, 'platform', name), "export { browser as host } from './browser.js'\n")
-  for (const name of ['platform/node', 'files/node-io'])
+  for (const name of ['platform/node', 'files/node-io', 'backends/validate'])
     for (const ending of ['js', 'd.ts']) rmSync(join(folder, `${name}.${ending}`), { force: true })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
 }

@@ -2,13 +2,14 @@
  * Checks that a plan stays inside its memory: every operand of every operation inside its region, and whatever indexes memory (tokens,
  * classes, rows of carried states) in range. Called by wasm.ts before each run, as the native interpreter does for itself: there all
  * regions share one memory, and a stray offset would write into another. What fails here is a defect of this package, as users' values
- * are checked where they come in.
+ * are checked where they come in. Node only (Platform.planCheck).
  */
 import { BpttError } from '../errors.js'
 import { type FrameView, frameInts, segmentCount } from '../plan/frame.js'
 import { floatOffset, NONE, REGIONS, regionOf, stride, UNIT_FLOATS } from '../plan/memory.js'
 import { Above, By, Head, OPERATIONS, type OperationName, Optimizer, operationNames, Pack, Rows, UpdateFlag } from '../plan/operations.js'
 import { type Part, type Plan, parts } from '../plan/plan.js'
+import type { IndexMemory, PlanCheck } from '../platform/platform.js'
 
 /** What the number of rows of an operand depends on in a frame. */
 const Count = { ONE: 0, R: 1, B: 2, BASE: 3, TARGET_STEPS: 4, TARGET_LAST: 5, INIT: 6, SLOT: 7, SEGMENT: 8, WHOLE: 9 } as const
@@ -150,25 +151,18 @@ function defect(what: string): never {
   throw new BpttError('ERR_INTERNAL', `a plan does not fit its memory: ${what}`)
 }
 
-/** The memory that holds the indices. */
-export interface IndexMemory {
-  views(): { readonly ints: Int32Array; readonly floats: Float32Array }
-  /** Byte of an address. */
-  byteOf(at: number): number
-}
-
 /** One past the last of n rows from `first` on; what lies before the data fits nowhere. */
 const end = (first: number, n: number) => (first < 0 ? Infinity : first + n)
 
 /** What one plan asks of memory: made once a plan. */
-export class PlanCheck {
+export class MemoryCheck implements PlanCheck {
   /** Five numbers an operand: region, offset in floats, Count, floats a row, and floats by which it moves from segment to segment. */
   private readonly operands: number[] = []
   private readonly tokens: Args<'GATHER' | 'GATHER_DW'>[] = []
   private readonly losses: Args<'LOSS'>[] = []
   private readonly counts = new Array<number>(COUNTS).fill(0)
   /** Steps of a segment; 0: there are none. */
-  readonly steps: number = 0
+  private readonly steps: number = 0
 
   constructor(plan: Plan) {
     const { code } = plan
@@ -228,7 +222,6 @@ export class PlanCheck {
     if (name === 'LOSS' && args.head === Head.SOFTMAX) this.losses.push(args as unknown as Args<'LOSS'>)
   }
 
-  /** A frame against the sizes of the regions, in bytes. `frame` lies in `ints` ints. */
   frame(frame: FrameView, ints: number, bytes: readonly number[]): void {
     const { B, T, R, active, base, tbase, last, init, saved, slot } = frame
     if (!(B >= 0 && T >= 0) || frame.size !== frameInts(B, T) || ints < frame.size || slot.length !== B) defect('a frame of another size')
@@ -269,7 +262,6 @@ export class PlanCheck {
     }
   }
 
-  /** Tokens and classes of a frame that passed the check above. */
   indices({ B, T, active, base, tbase, from }: FrameView, memory: IndexMemory): void {
     const { ints, floats } = memory.views()
     for (const { tokens, K } of this.tokens) {
@@ -295,27 +287,4 @@ export class PlanCheck {
 
 function outOfRange(what: string, value: number, size: number): never {
   throw new BpttError('ERR_OUT_OF_RANGE', `${what} is not one of the network's`, { expected: `0 … ${size - 1}`, received: String(value) })
-}
-
-/** A plan's code for assembly/interpreter.ts: each instruction with its size in bytes in front, and what SEGMENTS counts in bytes too. */
-export function encode({ code }: Plan): Int32Array {
-  const out: number[] = []
-  /** Where instruction n begins. */
-  const begins: number[] = []
-  const segments: number[] = []
-  for (let i = 0; i < code.length; ) {
-    const name = operationNames[code[i]! - 1]!
-    const size = 1 + OPERATIONS[name].length
-    if (name === 'SEGMENTS') segments.push(begins.length)
-    begins.push(4 * out.length)
-    out.push(4 * (size + 1), ...code.subarray(i, i + size))
-    i += size
-  }
-  begins.push(4 * out.length)
-  for (const n of segments)
-    for (const argument of [4, 5]) {
-      const at = begins[n]! / 4 + argument
-      out[at] = begins[n + 1 + out[at]!]! - begins[n + 1]!
-    }
-  return Int32Array.from(out)
 }

@@ -7,7 +7,7 @@ import { FrameView, SEQUENCE_FIELDS } from '../plan/frame.js'
 import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import { platform } from '../platform/platform.js'
+import { type PlanCheck, platform } from '../platform/platform.js'
 import type {
   Backend,
   EngineDescription,
@@ -21,7 +21,7 @@ import type {
   Write,
 } from './engine.js'
 import { createRemote } from './remote.js'
-import { encode, PlanCheck } from './validate.js'
+import { encode } from './wasm-code.js'
 import { type Exports, instantiate } from './wasm-instance.js'
 import { createPages, JOB, WasmMemory } from './wasm-memory.js'
 import { type Compiled, compiled } from './wasm-module.js'
@@ -36,8 +36,9 @@ const MOST_PATIENCE = 10
 /** What the plan is here, made when first seen. */
 interface Program {
   readonly code: Int32Array
+  readonly segmented: boolean
   readonly constants: Float64Array
-  readonly check: PlanCheck
+  readonly check: PlanCheck | undefined
 }
 
 /** Where the parts of a job are, in bytes behind the base of JOB, and the bytes that all regions need. */
@@ -134,14 +135,14 @@ class WasmEngine implements LocalEngine {
     let ints = 0
     for (let n = 0; n < count; n++) {
       const frame = new FrameView(frames, ints)
-      program.check.frame(frame, frames.length - ints, sizes)
+      program.check?.frame(frame, frames.length - ints, sizes)
       list.push(frame)
       ints += frame.size
     }
     const room = roomFor(bytes, program, count, ints, list)
     memory.grow(room.bytes)
     for (const write of writes) copyIn(memory, write)
-    for (const frame of list) program.check.indices(frame, memory)
+    for (const frame of list) program.check?.indices(frame, memory)
 
     if (count > 0) parts.team?.call(Math.min(MOST_PATIENCE, 1000 * PATIENCE * this.pace))
     const begin = performance.now()
@@ -166,7 +167,7 @@ class WasmEngine implements LocalEngine {
     const ints = frame.slice()
     const view = new FrameView(ints)
     const sizes = memory.grown(bytes)
-    program.check.frame(view, ints.length, sizes)
+    program.check?.frame(view, ints.length, sizes)
     inside(sizes, input.at, 4 * input.length)
     inside(sizes, output.at, 4 * output.length)
     const room = roomFor(bytes, program, 1, ints.length, [view])
@@ -177,7 +178,7 @@ class WasmEngine implements LocalEngine {
     const run = () => {
       this.usable()
       copyIn(memory, write)
-      program.check.indices(view, memory)
+      program.check?.indices(view, memory)
       load(memory, room, program, ints)
       const base = memory.base(JOB)
       this.execute(base, room, base + room.frames, base)
@@ -202,7 +203,8 @@ class WasmEngine implements LocalEngine {
 
   private program(plan: Plan): Program {
     let program = this.programs.get(plan)
-    if (!program) this.programs.set(plan, (program = { check: new PlanCheck(plan), code: encode(plan), constants: plan.constants.slice() }))
+    if (!program)
+      this.programs.set(plan, (program = { check: platform().planCheck?.(plan), ...encode(plan), constants: plan.constants.slice() }))
     return program
   }
 
@@ -221,13 +223,13 @@ class WasmEngine implements LocalEngine {
 
 function roomFor(
   regions: readonly number[],
-  { code, constants, check }: Program,
+  { code, constants, segmented }: Program,
   count: number,
   frameInts: number,
   list: readonly FrameView[],
 ): Room {
   // The start of each step; and the same, with the fields of each sequence, of a segment (assembly/context.ts).
-  const startInts = list.reduce((most, { B, T }) => Math.max(most, check.steps ? 2 * (T + 1) + SEQUENCE_FIELDS.length * B : T + 1), 1)
+  const startInts = list.reduce((most, { B, T }) => Math.max(most, segmented ? 2 * (T + 1) + SEQUENCE_FIELDS.length * B : T + 1), 1)
   const constantsAt = 8 * RESULT_FIELDS * count
   const codeAt = constantsAt + 8 * constants.length
   const frames = codeAt + 4 * code.length

@@ -45,6 +45,11 @@ export const node: Platform = {
     return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') }
   },
 
+  planCheck(plan) {
+    const { MemoryCheck } = require('../backends/validate.js') as typeof import('../backends/validate.js')
+    return new MemoryCheck(plan)
+  },
+
   // Literal names, and nothing loaded before it is asked for: what native.ts and wasm.ts do at load must not happen at import.
   loadBackend(name) {
     if (name === 'native') return require('../backends/native.js').loadNative()

@@ -3,6 +3,8 @@
  * another line there. Nothing else in src/ asks where it is.
  */
 import type { Backend, BackendName } from '../backends/engine.js'
+import type { FrameView } from '../plan/frame.js'
+import type { Plan } from '../plan/plan.js'
 import { host } from './host.js'
 
 /** What one end of a Worker hears. */
@@ -24,6 +26,21 @@ export interface Digest {
   hex(): string
 }
 
+/** Memory that holds tokens and classes. */
+export interface IndexMemory {
+  views(): { readonly ints: Int32Array; readonly floats: Float32Array }
+  /** Byte of an address. */
+  byteOf(at: number): number
+}
+
+/** Whether one plan stays inside its memory: throws ERR_INTERNAL or ERR_OUT_OF_RANGE where it does not. */
+export interface PlanCheck {
+  /** A frame against the sizes of the regions, in bytes. `frame` lies in `ints` ints. */
+  frame(frame: FrameView, ints: number, bytes: readonly number[]): void
+  /** Tokens and classes of a frame that passed the check above. */
+  indices(frame: FrameView, memory: IndexMemory): void
+}
+
 export interface Platform {
   environment(name: string): string | undefined
   /** Threads worth starting. */
@@ -42,6 +59,11 @@ export interface Platform {
   sha256?(): Promise<Digest>
   readFile(path: string | URL, maxBytes: number): Promise<{ bytes: Uint8Array; file?: string }>
   writeFile(path: string, bytes: Uint8Array): Promise<void>
+  /**
+   * Checks a plan before WebAssembly runs it. Not in a browser: it has only the plans of plan/compile.ts, which under Node are checked
+   * every time, and what a wrong one could reach there is the memory of its own model. 2.3 kB of a page's first load.
+   */
+  planCheck?(plan: Plan): PlanCheck
   /** Loads the code of a backend, now. Throws BpttError where it cannot be used. */
   loadBackend(name: BackendName): Backend
   /**
