@@ -201,7 +201,7 @@ test.each([
       const model = new RNN({ input: input as number, state: 3, output: 2, backend, numerics: 'portable' })
       const { gradients } = await model.gradients({ x: [x as number[][]], y: [1] })
       await model.train({ x: [x as number[][]], y: [1] }, { epochs: 1 })
-      return [gradients.x.data, gradients.U!.data, model.U.data].map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+      return [gradients.x.data, gradients.layers[0]!.U.data, model.U.data].map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     }),
   )
   expect(mine!.map((bytes, i) => bytes.equals(theirs![i]!))).toEqual([true, true, true])
