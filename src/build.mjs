@@ -29,11 +29,15 @@ function must(what, ...args) {
   if (!quiet) console.log(`build: ${what}`)
 }
 
-/** Puts the browser's platform behind the seam (src/platform/host.ts), and takes out what was compiled for Node behind it. */
+/** Puts what is for browsers behind the seams (src/platform/host.ts, src/backends/loaders.ts), and takes out what was compiled for Node. */
 function browserOnly(folder) {
-  for (const name of ['host.js', 'host.d.ts'])
-    writeFileSync(join(folder, 'platform', name), "export { browser as host } from './browser.js'\n")
-  for (const name of ['platform/node', 'files/node-io', 'backends/validate'])
+  const seams = {
+    'platform/host': "export { browser as host } from './browser.js'",
+    'backends/loaders': "export { load } from './loaders-browser.js'",
+  }
+  for (const [name, line] of Object.entries(seams))
+    for (const ending of ['js', 'd.ts']) writeFileSync(join(folder, `${name}.${ending}`), `${line}\n`)
+  for (const name of ['platform/node', 'files/node-io', 'backends/native', 'backends/validate'])
     for (const ending of ['js', 'd.ts']) rmSync(join(folder, `${name}.${ending}`), { force: true })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
 }

@@ -18,11 +18,10 @@ interface Case {
 /** What chooseBackend gave or threw, and which backends were loaded, in order. */
 function choose({ requested = 'auto', env, broken = {} }: Case) {
   const program = `
-    const { platform } = require(${JSON.stringify(join(lib, 'platform/platform.js'))})
     const { BpttError } = require(${JSON.stringify(join(lib, 'errors.js'))})
     const broken = ${JSON.stringify(broken)}
     const loads = []
-    platform().loadBackend = (name) => {
+    require(${JSON.stringify(join(lib, 'backends/loaders.js'))}).load = (name) => {
       loads.push(name)
       if (name in broken) throw new BpttError('ERR_BACKEND', broken[name])
       return { name }

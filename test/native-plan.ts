@@ -1,6 +1,6 @@
 /* For the tests of the native backend: the backend if it is there, plans written by hand, and frames of equally long sequences. */
 
-import type { Backend, Job } from '#lib/backends/engine.js'
+import type { Job } from '#lib/backends/engine.js'
 import { loadNative } from '#lib/backends/native.js'
 import { FRAME_HEADER, FrameField, frameInts, SCALARS } from '#lib/plan/frame.js'
 import { address, NONE, packFloats, Region, stride, UNIT_BYTES, unitsOf } from '#lib/plan/memory.js'
@@ -8,7 +8,7 @@ import { Cell, OPERATIONS, Opcode, type OperationName, Pack, Rows } from '#lib/p
 import type { Plan } from '#lib/plan/plan.js'
 
 /** undefined, with the reason printed, where there is no addon: the package works on WebAssembly then. */
-export const native: Backend | undefined = (() => {
+export const native = (() => {
   try {
     return loadNative()
   } catch (error) {

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Engine, Job } from '#lib/backends/engine.js'
-import { configureWorker, createRemote } from '#lib/backends/remote.js'
+import { configureWorker, createEngine } from '#lib/backends/remote.js'
+import { loadBackend } from '#lib/backends/select.js'
 import { NONE, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Optimizer, RESULT_FIELDS, Result, Status } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
@@ -51,7 +52,7 @@ const statuses = (results: Float64Array) =>
 
 const engines: Engine[] = []
 const remote = () => {
-  const engine = createRemote('reference', options)
+  const engine = createEngine(loadBackend('reference'), options)
   engines.push(engine)
   return engine
 }
@@ -107,6 +108,7 @@ describe.each([
     configureWorker(choice)
     const engine = remote()
     const long = job(200_000)
+    await engine.submit(long.one) // the Worker is there
     const running = engine.submit(long)
     setTimeout(() => engine.stop(), 100)
     const { results, reads } = await running
@@ -144,7 +146,7 @@ describe.each([
 })
 
 it('runs the WebAssembly engine as well, to the same bits in its portable class', async () => {
-  const engine = createRemote('wasm', { numerics: 'portable', threads: 1 })
+  const engine = createEngine(loadBackend('wasm'), { numerics: 'portable', threads: 1 })
   engines.push(engine)
   expect(engine.description).toMatchObject({ name: 'wasm', arithmetic: 'mul-add' })
   const mine = job(30)
@@ -179,10 +181,11 @@ it('says why a Worker could not be made, each time', async () => {
 
 /** What every child program can use: an engine, and a job that sets `units` of HOME to zero `count` times. */
 const PRELUDE = `
-  const { createRemote } = require(${JSON.stringify(join(lib, 'backends/remote.js'))})
+  const { createEngine } = require(${JSON.stringify(join(lib, 'backends/remote.js'))})
+  const { loadBackend } = require(${JSON.stringify(join(lib, 'backends/select.js'))})
   const { Opcode } = require(${JSON.stringify(join(lib, 'plan/operations.js'))})
   const size = require(${JSON.stringify(join(lib, 'plan/frame.js'))}).frameInts(0, 0)
-  const remote = () => createRemote('reference', { numerics: 'fast', threads: 1 })
+  const remote = () => createEngine(loadBackend('reference'), { numerics: 'fast', threads: 1 })
   const job = (count, units = 1 << 14) => {
     const frames = new Int32Array(size * count)
     for (let n = 0; n < count; n++) frames[n * size] = size

@@ -199,8 +199,8 @@ test.each([
   const [mine, theirs] = await Promise.all(
     (['wasm', 'reference'] as const).map(async (backend) => {
       const model = new RNN({ input: input as number, state: 3, output: 2, backend, numerics: 'portable' })
-      const { gradients } = await model.gradients({ x: [x as number[][]], y: [1] })
-      await model.train({ x: [x as number[][]], y: [1] }, { epochs: 1 })
+      const { gradients } = await model.gradients({ x: [x as unknown as number[][]], y: [1] })
+      await model.train({ x: [x as unknown as number[][]], y: [1] }, { epochs: 1 })
       return [gradients.x.data, gradients.layers[0]!.U.data, model.U.data].map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     }),
   )

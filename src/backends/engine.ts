@@ -107,5 +107,6 @@ export interface Backend {
    *   look at it do so before their next update; for the others the caller cuts jobs into slices.
    */
   createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine
-  create(options: EngineOptions): Engine
+  /** Where the backend has threads of its own; for the others see remote.ts. */
+  create?(options: EngineOptions): Engine
 }

@@ -199,7 +199,7 @@ export const availableThreads = (): number => load().availableThreads()
  * `describe` and `create` throw ERR_INVALID_ARG where BPTT_ISA names an instruction set that does not exist here.
  * @throws BpttError ERR_BACKEND where no addon can be loaded, with the reason for each that was tried
  */
-export function loadNative(): Backend {
+export function loadNative(): Required<Backend> {
   const addon = load()
   const describe = ({ numerics, threads }: EngineOptions): EngineDescription => ({
     name: 'native',

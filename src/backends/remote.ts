@@ -6,10 +6,9 @@
 import { BpttError } from '../errors.js'
 import type { Plan } from '../plan/plan.js'
 import { platform, type TrainingWorker } from '../platform/platform.js'
-import type { BackendName, Engine, EngineDescription, EngineOptions, Job, JobResult } from './engine.js'
+import type { Backend, Engine, EngineDescription, EngineOptions, Job, JobResult } from './engine.js'
 import { host } from './host.js'
 import { errorOf, READY, type Reply, type Request } from './messages.js'
-import { loadBackend } from './select.js'
 
 let make: false | (() => unknown) | undefined
 let current: Connection | undefined
@@ -140,10 +139,10 @@ class Remote implements Engine {
   private isDisposed = false
 
   constructor(
-    private readonly backend: BackendName,
+    private readonly backend: Backend,
     private readonly options: EngineOptions,
   ) {
-    this.description = loadBackend(backend).describe(options)
+    this.description = backend.describe(options)
   }
 
   async submit(job: Job): Promise<JobResult> {
@@ -179,7 +178,7 @@ class Remote implements Engine {
     const { id, backend, options } = this
     this.plans = new Set()
     this.word = home.worker.sharesMemory ? new Int32Array(new SharedArrayBuffer(4)) : undefined
-    home.send({ kind: 'create', engine: id, backend, options, stop: this.word })
+    home.send({ kind: 'create', engine: id, backend: backend.name, options, stop: this.word })
     abandoned.register(this, { home, id }, this)
     return home
   }
@@ -198,5 +197,5 @@ function copyOf({ bytes, writes, plan, frames, count, reads }: Job, known: boole
   return { job, transfer }
 }
 
-/** An engine of backend `name` inside the training Worker. Throws ERR_BACKEND where the backend cannot be used at all. */
-export const createRemote = (name: BackendName, options: EngineOptions): Engine => new Remote(name, options)
+/** An engine on the backend's own threads, or inside the training Worker. Throws ERR_BACKEND where it cannot be used at all. */
+export const createEngine = (backend: Backend, options: EngineOptions): Engine => backend.create?.(options) ?? new Remote(backend, options)

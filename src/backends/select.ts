@@ -5,6 +5,7 @@
 import { BpttError, show } from '../errors.js'
 import { platform } from '../platform/platform.js'
 import type { Backend, BackendName } from './engine.js'
+import { load } from './loaders.js'
 
 export interface Refusal {
   readonly candidate: BackendName
@@ -26,7 +27,7 @@ export function loadBackend(name: BackendName): Backend {
   let outcome = loaded.get(name)
   if (!outcome) {
     try {
-      outcome = { backend: platform().loadBackend(name) }
+      outcome = { backend: load(name) }
     } catch (error) {
       outcome = { error }
     }

@@ -20,7 +20,6 @@ import type {
   StepJob,
   Write,
 } from './engine.js'
-import { createRemote } from './remote.js'
 import { encode } from './wasm-code.js'
 import { type Exports, instantiate } from './wasm-instance.js'
 import { createPages, JOB, WasmMemory } from './wasm-memory.js'
@@ -76,7 +75,7 @@ export function createLocal(options: EngineOptions, stop?: Int32Array): LocalEng
 export function loadWasm(): Backend {
   compiled('portable')
   const workspaceBytes = ({ numerics }: EngineOptions) => compiled(numerics).heap
-  return { name: 'wasm', describe, workspaceBytes, createLocal, create: (options) => createRemote('wasm', options) }
+  return { name: 'wasm', describe, workspaceBytes, createLocal }
 }
 
 /** An instance with its memory, and its helpers where it has any. */

@@ -3,6 +3,7 @@
  * turn. RNN (rnn.ts), training/ and inference/ are written over this; it knows plans, addresses and bytes, but no user input.
  */
 import type { Engine, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, Read, Write } from '../backends/engine.js'
+import { createEngine } from '../backends/remote.js'
 import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
@@ -166,7 +167,7 @@ export class Core {
       this.host ??= drawn
     }
     this.check()
-    const engine = this.engine ?? this.backend.backend.create(this.options)
+    const engine = this.engine ?? createEngine(this.backend.backend, this.options)
     this.engine = engine
     return engine
   }
@@ -225,7 +226,7 @@ export class Core {
     const own = this.turns === 0 ? writes : writes.map(({ at, data }) => ({ at, data: data.slice() }))
     return this.inTurn(async () => {
       const { memory } = this
-      this.engine ??= this.backend.backend.create(this.options)
+      this.engine ??= createEngine(this.backend.backend, this.options)
       await this.submit(this.engine, { ...turn, writes: own })
       return memory
     })

@@ -1,8 +1,6 @@
 /*
  * Browsers, and other places with web Workers. Not part of the Node build (import.meta does not exist in CommonJS). See platform.ts.
  */
-import { loadReference } from '../backends/reference.js'
-import { loadWasm } from '../backends/wasm.js'
 import { BpttError } from '../errors.js'
 import { fetchBytes } from '../files/source.js'
 import type { Platform } from './platform.js'
@@ -41,12 +39,6 @@ export const browser: Platform = {
       at: 'path',
       hint: 'Use toBytes() and offer the bytes as a download, or keep them in IndexedDB.',
     })
-  },
-
-  loadBackend(name) {
-    if (name === 'wasm') return loadWasm()
-    if (name === 'reference') return loadReference()
-    throw new BpttError('ERR_BACKEND', 'the native backend needs Node, and this is a browser')
   },
 
   spawn(make, onMessage, onEnd) {

@@ -1,4 +1,4 @@
-/* Node: threads, environment variables, worker_threads, and addons loaded by `require`. See platform.ts. */
+/* Node: threads, environment variables, worker_threads. See platform.ts. */
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -48,13 +48,6 @@ export const node: Platform = {
   planCheck(plan) {
     const { MemoryCheck } = require('../backends/validate.js') as typeof import('../backends/validate.js')
     return new MemoryCheck(plan)
-  },
-
-  // Literal names, and nothing loaded before it is asked for: what native.ts and wasm.ts do at load must not happen at import.
-  loadBackend(name) {
-    if (name === 'native') return require('../backends/native.js').loadNative()
-    if (name === 'wasm') return require('../backends/wasm.js').loadWasm()
-    return require('../backends/reference.js').loadReference()
   },
 
   spawn(make, onMessage, onEnd) {

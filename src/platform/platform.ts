@@ -1,8 +1,7 @@
 /*
- * The seam between the package and where it runs: Node (node.ts) or a browser (browser.ts). host.ts says which; the browser build puts
- * another line there. Nothing else in src/ asks where it is.
+ * The seam between the package and where it runs: Node (node.ts) or a browser (browser.ts). host.ts says which, as
+ * backends/loaders.ts does which backends there are; the browser build puts other lines there. Nothing else in src/ asks where it is.
  */
-import type { Backend, BackendName } from '../backends/engine.js'
 import type { FrameView } from '../plan/frame.js'
 import type { Plan } from '../plan/plan.js'
 import { host } from './host.js'
@@ -64,8 +63,6 @@ export interface Platform {
    * every time, and what a wrong one could reach there is the memory of its own model. 2.3 kB of a page's first load.
    */
   planCheck?(plan: Plan): PlanCheck
-  /** Loads the code of a backend, now. Throws BpttError where it cannot be used. */
-  loadBackend(name: BackendName): Backend
   /**
    * Starts a Worker that runs backends/worker.js.
    * @param make the user's way to make it
