@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
-import { RNN } from 'bptt'
+import { RNN, type Tensor } from 'bptt'
 import { describe, expect, test } from 'vitest'
 import type { EngineOptions } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
@@ -200,8 +200,9 @@ test.each([
     (['wasm', 'reference'] as const).map(async (backend) => {
       const model = new RNN({ input: input as number, state: 3, output: 2, backend, numerics: 'portable' })
       const { gradients } = await model.gradients({ x: [x as unknown as number[][]], y: [1] })
+      const { layers } = gradients as { layers: readonly { U: Tensor }[] }
       await model.train({ x: [x as unknown as number[][]], y: [1] }, { epochs: 1 })
-      return [gradients.x.data, gradients.layers[0]!.U.data, model.U.data].map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+      return [gradients.x.data, layers[0]!.U.data, model.U.data].map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     }),
   )
   expect(mine!.map((bytes, i) => bytes.equals(theirs![i]!))).toEqual([true, true, true])
