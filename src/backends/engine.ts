@@ -4,6 +4,7 @@
  *   LocalEngine  runs on the calling thread: reference/engine.ts, backends/wasm.ts, backends/native.ts
  *   Engine       runs off the event loop: backends/native.ts (a thread of its own), backends/remote.ts (a LocalEngine in a Worker)
  */
+import type { FrameView } from '../plan/frame.js'
 import type { Plan } from '../plan/plan.js'
 
 export type BackendName = 'native' | 'wasm' | 'reference'
@@ -109,4 +110,19 @@ export interface Backend {
   createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine
   /** Where the backend has threads of its own; for the others see remote.ts. */
   create?(options: EngineOptions): Engine
+}
+
+/** Memory that holds tokens and classes. */
+export interface IndexMemory {
+  views(): { readonly ints: Int32Array; readonly floats: Float32Array }
+  /** Byte of an address. */
+  byteOf(at: number): number
+}
+
+/** Whether one plan stays inside its memory: throws ERR_INTERNAL or ERR_OUT_OF_RANGE where it does not. */
+export interface PlanCheck {
+  /** A frame against the sizes of the regions, in bytes. `frame` lies in `ints` ints. */
+  frame(frame: FrameView, ints: number, bytes: readonly number[]): void
+  /** Tokens and classes of a frame that passed the check above. */
+  indices(frame: FrameView, memory: IndexMemory): void
 }

@@ -9,7 +9,7 @@ import { type FrameView, frameInts, segmentCount } from '../plan/frame.js'
 import { floatOffset, NONE, REGIONS, regionOf, stride, UNIT_FLOATS } from '../plan/memory.js'
 import { Above, By, Head, OPERATIONS, type OperationName, Optimizer, operationNames, Pack, Rows, UpdateFlag } from '../plan/operations.js'
 import { type Part, type Plan, parts } from '../plan/plan.js'
-import type { IndexMemory, PlanCheck } from '../platform/platform.js'
+import type { IndexMemory, PlanCheck } from './engine.js'
 
 /** What the number of rows of an operand depends on in a frame. */
 const Count = { ONE: 0, R: 1, B: 2, BASE: 3, TARGET_STEPS: 4, TARGET_LAST: 5, INIT: 6, SLOT: 7, SEGMENT: 8, WHOLE: 9 } as const

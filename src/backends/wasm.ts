@@ -7,7 +7,7 @@ import { FrameView, SEQUENCE_FIELDS } from '../plan/frame.js'
 import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import { type PlanCheck, platform } from '../platform/platform.js'
+import { platform } from '../platform/platform.js'
 import type {
   Backend,
   EngineDescription,
@@ -15,6 +15,7 @@ import type {
   Job,
   JobResult,
   LocalEngine,
+  PlanCheck,
   PreparedStep,
   Read,
   StepJob,

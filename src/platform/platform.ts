@@ -2,7 +2,7 @@
  * The seam between the package and where it runs: Node (node.ts) or a browser (browser.ts). host.ts says which, as
  * backends/loaders.ts does which backends there are; the browser build puts other lines there. Nothing else in src/ asks where it is.
  */
-import type { FrameView } from '../plan/frame.js'
+import type { PlanCheck } from '../backends/engine.js'
 import type { Plan } from '../plan/plan.js'
 import { host } from './host.js'
 
@@ -23,21 +23,6 @@ export interface TrainingWorker {
 export interface Digest {
   update(bytes: Uint8Array): void
   hex(): string
-}
-
-/** Memory that holds tokens and classes. */
-export interface IndexMemory {
-  views(): { readonly ints: Int32Array; readonly floats: Float32Array }
-  /** Byte of an address. */
-  byteOf(at: number): number
-}
-
-/** Whether one plan stays inside its memory: throws ERR_INTERNAL or ERR_OUT_OF_RANGE where it does not. */
-export interface PlanCheck {
-  /** A frame against the sizes of the regions, in bytes. `frame` lies in `ints` ints. */
-  frame(frame: FrameView, ints: number, bytes: readonly number[]): void
-  /** Tokens and classes of a frame that passed the check above. */
-  indices(frame: FrameView, memory: IndexMemory): void
 }
 
 export interface Platform {
