@@ -1,49 +1,136 @@
 /*
- * node bench/memory.mjs [cells] [backend]: what a training step takes. Each figure comes from a process of its own: its peak while one epoch of
- * one batch is trained (plain gradient descent), above what it had before, when the data were there. Beside it what model.memory() says,
- * and the least that exact backpropagation can do with: weights, gradients, the batch, and the states of all steps, or at √T of them.
- * Linux only.
+ * node bench/memory.mjs: what training takes, cell by cell. Each figure is from a process of its own: its peak over some steps (one batch, plain
+ * gradient descent), above what it had idle, when the library had been used once and neither data nor network were there. Beside it what
+ * model.memory() says, the least that exact backpropagation can do with (weights, gradients, the batch, and the states of all steps, or at
+ * √T of them), and on the same terms PyTorch, where there is one.
  */
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RNN } from 'bptt'
 import { cells } from './cells.mjs'
+import { median } from './clock.mjs'
+import { Contestant, contestants } from './contestants.mjs'
 import { examples } from './problem.mjs'
+import { write } from './race.mjs'
+import { flag, note, parsed, runMain, text, UsageError } from './usage.mjs'
 
-const [ids = 'large', backend = 'native', memory] = process.argv.slice(2)
-const optimizer = { sgd: { lr: 0.01 } }
+const HELP = `node bench/memory.mjs [options]      (built before; Linux only)
+
+  --cells IDS      of the grid (default large)
+  --backend NAME   native, wasm or reference (default native)
+  --python PATH    the interpreter that has PyTorch, to be measured beside (default: nobody is)
+  --json           the result as JSON`
+
+const STEPS = 3
+/** PyTorch's peak differs by a fifth from process to process: of so many, the median. */
+const PROCESSES = 5
+const PATIENCE = 120
+/** The library at work once: what it loads and starts for that is no part of a step. */
+const TINY = { id: 'tiny', B: 1, T: 2, r: 1, s: 1, t: 2, readout: 'last', f: 'tanh' }
+
 const status = (name) => 1024 * Number(new RegExp(`${name}:\\s*(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))[1])
 
-/** Bytes: of one step of a cell, in this process. */
-async function measured(cell) {
-  const { B, T, r, s, t, readout } = cell
+/** Of a cell, in this process: bytes. */
+async function own({ B, T, r, s, t, readout }, backend, memory) {
   const config = { output: t, readout, init: 'pytorch', backend, threads: 1 }
-  const data = examples(cell, T)
-  await new RNN({ ...config, input: 1, state: 1 }).train({ x: [[1]], y: readout === 'all' ? [[0]] : [0] }, { epochs: 1 })
+  const train = (model, data, epochs) => model.train(data, { epochs, batchSize: B, memory, optimizer: { sgd: { lr: 0.01 } } })
+  await train(new RNN({ ...config, input: 1, state: 1 }), examples({ ...TINY, t, readout }, 2), 1)
+  globalThis.gc()
+  const idle = status('VmRSS')
+  const data = examples({ B, r, t, readout }, T)
   const model = new RNN({ ...config, input: r, state: s })
   void model.U // draws the weights
   globalThis.gc()
   writeFileSync('/proc/self/clear_refs', '5') // the peak begins here
-  const before = status('VmRSS')
-  await model.train(data, { epochs: 1, batchSize: B, memory, optimizer })
-  const peak = status('VmHWM') - before
+  await train(model, data, STEPS)
+  const peak = status('VmHWM') - idle
   const { total, states, parameters, gradients, data: batch } = model.memory()
   const kept = 4 * B * s * (memory === 'low' ? Math.min(T, Math.sqrt(8 * T)) : T)
-  return { cell: cell.id, backend, memory, peak, total, states, least: parameters + gradients + batch + kept }
+  return { peak, total, states, least: parameters + gradients + batch + kept }
 }
 
-const MB = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`.padStart(11)
-if (memory) console.log(JSON.stringify(await measured(cells.find(({ id }) => id === ids))))
-else {
-  console.log(
-    `${'cell'.padEnd(15)} memory  ${['peak above idle', 'memory().total', 'of it states', 'the least'].map((title) => title.padStart(16)).join('')}`,
-  )
-  for (const id of ids.split(','))
-    for (const how of ['full', 'low']) {
-      const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), id, backend, how], { encoding: 'utf8' })
-      if (child.status !== 0) throw new Error(child.stderr)
-      const { peak, total, states, least } = JSON.parse(child.stdout)
-      console.log(`${id.padEnd(15)} ${how.padEnd(6)} ${[peak, total, states, least].map((bytes) => MB(bytes).padStart(16)).join('')}`)
-    }
+function ownProcess(id, backend, memory) {
+  const args = ['--expose-gc', fileURLToPath(import.meta.url), '--child', JSON.stringify({ id, backend, memory })]
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(stderr)
+  return JSON.parse(stdout)
 }
+
+/** The same of PyTorch; undefined, with a note, where it is not there. */
+async function torch(cell, python) {
+  const entry = contestants(python).find(({ id }) => id === 'torch')
+  try {
+    const peaks = []
+    for (let n = 0; n < PROCESSES; n++) peaks.push(await torchProcess(cell, entry))
+    return median(peaks)
+  } catch (error) {
+    note(`PyTorch is not measured: ${error.message} (${entry.install})`)
+    return undefined
+  }
+}
+
+async function torchProcess(cell, entry) {
+  const process = new Contestant(entry, 1)
+  const folder = mkdtempSync(join(tmpdir(), 'bptt-memory-'))
+  const setup = async (of) => {
+    write(folder, { f: 'tanh', ...of })
+    await process.ask({ do: 'setup', cell: { f: 'tanh', ...of }, folder }, PATIENCE)
+  }
+  try {
+    const { absent } = await process.answer(PATIENCE)
+    if (absent !== undefined) throw new Error(absent)
+    await setup(TINY)
+    await process.ask({ do: 'peak', pass: 'training', steps: 1 }, PATIENCE)
+    const idle = await process.ask({ do: 'idle' }, PATIENCE)
+    await setup(cell)
+    const peak = await process.ask({ do: 'peak', pass: 'training', steps: STEPS }, PATIENCE)
+    return peak.bytes - idle.bytes
+  } finally {
+    await process.end()
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const MB = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
+const TITLES = ['peak above idle', 'memory().total', 'of it states', 'the least', 'PyTorch', 'ours / PyTorch']
+
+function table(rows) {
+  const line = (id, how, figures) => `${id.padEnd(15)} ${how.padEnd(6)}${figures.map((figure) => figure.padStart(16)).join('')}`
+  const others = rows.some(({ torch }) => torch)
+  return [
+    line('cell', 'memory', others ? TITLES : TITLES.slice(0, 4)),
+    ...rows.map(({ cell, memory, peak, total, states, least, torch }) =>
+      line(cell, memory, [...[peak, total, states, least].map(MB), ...(torch ? [MB(torch), (peak / torch).toFixed(2)] : [])]),
+    ),
+  ].join('\n')
+}
+
+async function main() {
+  const { values, positionals, among } = parsed(
+    { help: flag, json: flag, cells: { ...text, default: 'large' }, backend: { ...text, default: 'native' }, python: text, child: text },
+    true,
+  )
+  if (positionals.length > 0) throw new UsageError(`there is no '${positionals[0]}'`)
+  if (values.help) return console.log(HELP)
+  const cellOf = (wanted) => cells.find(({ id }) => id === wanted)
+  if (values.child) {
+    const { id, backend, memory } = JSON.parse(values.child)
+    return console.log(JSON.stringify(await own(cellOf(id), backend, memory)))
+  }
+  const ids = among(
+    'cells',
+    cells.map(({ id }) => id),
+  )
+  const [backend] = among('backend', ['native', 'wasm', 'reference'])
+  const rows = []
+  for (const cell of ids) {
+    const theirs = values.python && (await torch(cellOf(cell), values.python))
+    for (const memory of ['full', 'low']) rows.push({ cell, memory, backend, ...ownProcess(cell, backend, memory), torch: theirs })
+  }
+  console.log(values.json ? JSON.stringify(rows, null, 1) : table(rows))
+}
+
+runMain(main, HELP)

@@ -24,7 +24,7 @@ const STEPS = 3
 const WIDEST = ['avx512 fma', 'avx2 fma', '128-bit fma']
 
 /** The weights and the data of a cell as files, little-endian: what every contestant starts from. */
-function write(folder, cell) {
+export function write(folder, cell) {
   const problem = new Problem(cell)
   const views = problem.layout.table.list.map((parameter) => [parameter.name, parameterView(problem.weights, parameter)])
   for (const [name, data] of [...views, ['x', problem.x], ['y', problem.classes]])

@@ -4,10 +4,13 @@ What the Python peers share: they answer the requests of bench/peers.mjs, one JS
     setup  a cell and the folder of its weights and data; builds the network
     check  what a pass computes, a few times over: the loss of a step before its update, or the mean square of the logits
     run    seconds that a pass takes, as samples of at least CALL_SECONDS each
+    idle   bytes of memory that the process has now (Linux, as the next one)
+    peak   the most that it had during so many passes
 
 A peer calls serve(name, version, build); build(cell, data, threads) returns its passes, 'training' and 'inference', and a function that waits
 for what a pass returned and gives it as a numpy array. bench/serve.mjs is the same for JavaScript.
 """
+import gc
 import json
 import math
 import os
@@ -44,6 +47,12 @@ def read(folder, cell):
     return {name: load(name).reshape(shape) for name, shape in shapes.items()}
 
 
+def memory(field):
+    """Bytes, of the lines VmRSS (now) and VmHWM (the peak) of /proc/self/status."""
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith(field))
+
+
 def number(array):
     """A loss as it is; of logits their mean square."""
     array = np.asarray(array, np.float64)
@@ -74,6 +83,16 @@ def serve(name, version, build):
                 while len(values) < request["steps"] and (not values or time.perf_counter() - begin < request["seconds"]):
                     values.append(number(fetch(passes[request["pass"]]())))
                 say(values=values, seconds=(time.perf_counter() - begin) / len(values))
+            elif request["do"] == "idle":
+                gc.collect()
+                say(bytes=memory("VmRSS"))
+            elif request["do"] == "peak":
+                gc.collect()
+                with open("/proc/self/clear_refs", "w") as refs:
+                    refs.write("5")  # the peak begins here
+                for _ in range(request["steps"]):
+                    fetch(passes[request["pass"]]())
+                say(bytes=memory("VmHWM"))
             else:
                 name, begin, samples = request["pass"], time.perf_counter(), []
                 left = lambda: time.perf_counter() - begin < request["seconds"]
