@@ -1,19 +1,7 @@
 // What an operation sees: the frame in hand, where results go, and how an argument becomes a pointer. Entered by the interpreter once a
 // frame, read by all kernels. One instance serves one engine, so plain module variables hold it. The layout of the first bytes of
 // memory stands here; the regions behind them are laid out by src/backends/wasm-memory.ts.
-import {
-  FRAME_B,
-  FRAME_HEADER,
-  FRAME_R,
-  FRAME_SCALE,
-  FRAME_T,
-  NONE,
-  REGION_SHIFT,
-  RESULT_CLIP,
-  RESULT_FIELDS,
-  UNIT_BYTES,
-  UNIT_FLOATS,
-} from './plan.gen'
+import * as plan from './plan.gen'
 
 /** Base of each region, one word each. Nothing lies at 0: a pointer of 0 is an operand that is not there. */
 export const REGION_BASES: usize = 64
@@ -77,7 +65,7 @@ export let first: i32 = 0
 export let before: i32 = 0
 export let after: i32 = 0
 export let constants: usize = 0 // float64, the plan's
-export let result: usize = 0 // float64 [RESULT_FIELDS]
+export let result: usize = 0 // float64 [plan.RESULT_FIELDS]
 
 let whole: usize = 0
 let starts: usize = 0
@@ -132,17 +120,17 @@ export function enter(frame: usize, room: usize, planConstants: usize, results: 
   }
   constants = planConstants
   result = results
-  memory.fill(result, 0, (<usize>RESULT_FIELDS) << 3)
-  setResult(RESULT_CLIP, 1)
+  memory.fill(result, 0, (<usize>plan.RESULT_FIELDS) << 3)
+  setResult(plan.RESULT_CLIP, 1)
 }
 
 /** Back to all steps of the frame. */
 export function enterFrame(): void {
-  B = int(whole, FRAME_B)
-  T = int(whole, FRAME_T)
-  R = int(whole, FRAME_R)
-  scalars = whole + ((<usize>FRAME_SCALE) << 2)
-  active = whole + ((<usize>FRAME_HEADER) << 2)
+  B = int(whole, plan.FRAME_B)
+  T = int(whole, plan.FRAME_T)
+  R = int(whole, plan.FRAME_R)
+  scalars = whole + ((<usize>plan.FRAME_SCALE) << 2)
+  active = whole + ((<usize>plan.FRAME_HEADER) << 2)
   start = starts
   const sequences = (<usize>B) << 2
   base = active + ((<usize>T) << 2)
@@ -203,16 +191,18 @@ export function int(array: usize, i: i32): i32 {
   return load<i32>(array + ((<usize>i) << 2))
 }
 
-/** The address in argument `i` of an instruction as a pointer, 0 for NONE. */
+/** The address in argument `i` of an instruction as a pointer, 0 for plan.NONE. */
 export function pointer(args: usize, i: i32): usize {
   const at = int(args, i)
-  if (at == NONE) return 0
-  return load<usize>(REGION_BASES + ((<usize>(at >>> REGION_SHIFT)) << 2)) + <usize>(at & ((1 << REGION_SHIFT) - 1)) * UNIT_BYTES
+  if (at == plan.NONE) return 0
+  return (
+    load<usize>(REGION_BASES + ((<usize>(at >>> plan.REGION_SHIFT)) << 2)) + <usize>(at & ((1 << plan.REGION_SHIFT) - 1)) * plan.UNIT_BYTES
+  )
 }
 
 /** Bytes from one row of `size` activations to the next. */
 export function stride(size: i32): usize {
-  return (<usize>((size + UNIT_FLOATS - 1) & ~(UNIT_FLOATS - 1))) << 2
+  return (<usize>((size + plan.UNIT_FLOATS - 1) & ~(plan.UNIT_FLOATS - 1))) << 2
 }
 
 export function getResult(field: i32): f64 {
@@ -223,9 +213,7 @@ export function setResult(field: i32, value: f64): void {
   store<f64>(result + ((<usize>field) << 3), value)
 }
 
-/** Imported: whether somebody asked for an end. */
-declare function stopped(): bool
-
+/** Multiplications since the last poll. */
 let unpolled: i64 = 0
 /** Multiplications of the last frame, by all threads. */
 export let spent: i64 = 0
@@ -237,13 +225,9 @@ export function spend(work: i64): void {
   spending += work
 }
 
-/** Whether to give up. Leaves the module only about every 50 µs of work: a step of a small network is shorter than the call. */
-export function poll(): bool {
-  if (unpolled < 1 << 20) return false
-  return pollNow()
-}
-
-export function pollNow(): bool {
+/** Whether so much has been done that it is time to look around. */
+export function due(work: i64): bool {
+  if (unpolled < work) return false
   unpolled = 0
-  return stopped()
+  return true
 }

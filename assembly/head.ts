@@ -16,6 +16,7 @@ import {
   ROW,
   scalars,
   setResult,
+  spend,
   start,
   stride,
   T,
@@ -23,40 +24,19 @@ import {
 } from './context'
 import { expRow, ln, sigmoidRow } from './functions'
 import { copyRow, zeroRow } from './move'
-import {
-  ACTIVATE_head,
-  ACTIVATE_N,
-  ACTIVATE_o,
-  ACTIVATE_rows,
-  ACTIVATE_z,
-  HEAD_SIGMOID,
-  HEAD_SOFTMAX,
-  LAST_dst,
-  LAST_S,
-  LAST_s,
-  LAST_s0,
-  LOSS_dz,
-  LOSS_head,
-  LOSS_N,
-  LOSS_rowLoss,
-  LOSS_rows,
-  LOSS_targets,
-  LOSS_weights,
-  LOSS_z,
-  RESULT_LOSS,
-  RESULT_SCORE,
-  ROWS_BATCH,
-  SUM_LOSS_rowLoss,
-  SUM_LOSS_rows,
-} from './plan.gen'
+import * as plan from './plan.gen'
 import { rowsOf } from './project'
 import { laneMask, loadPart } from './simd'
+import { stopped } from './team'
+
+/** Multiplications that take as long as an output of a loss. */
+const WORK: i32 = 16
 
 export function LAST(args: usize): void {
-  const dst = pointer(args, LAST_dst)
-  const s0 = pointer(args, LAST_s0)
-  const s = pointer(args, LAST_s)
-  const row = stride(int(args, LAST_S))
+  const dst = pointer(args, plan.LAST_dst)
+  const s0 = pointer(args, plan.LAST_s0)
+  const s = pointer(args, plan.LAST_s)
+  const row = stride(int(args, plan.LAST_S))
   for (let q = Q0; q < Q1; q++) {
     const at = int(last, q)
     copyRow(dst + <usize>q * row, at < 0 ? s0 + <usize>q * row : s + <usize>at * row, row)
@@ -183,11 +163,12 @@ function weigh(dz: usize, o: usize, y: usize, w: usize, scale: f32, N: i32): voi
 }
 
 export function LOSS(args: usize): void {
-  if (int(args, LOSS_rows) == ROWS_BATCH) {
+  if (int(args, plan.LOSS_rows) == plan.ROWS_BATCH) {
     for (let q = Q0; q < Q1; q++) lossOfRow(args, q, int(tbase, q), true)
   } else {
-    for (let i = 0; i < T; i++) {
+    for (let i = 0; i < T && !stopped(); i++) {
       const end = min(Q1, int(active, i))
+      spend(<i64>max(0, end - Q0) * int(args, plan.LOSS_N) * WORK)
       for (let q = Q0; q < end; q++) lossOfRow(args, int(start, i) + q, int(tbase, q) + i, i >= int(from, q))
     }
   }
@@ -195,21 +176,21 @@ export function LOSS(args: usize): void {
 
 /** Row `row` of z against row `target` of the targets and weights. */
 function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
-  const N = int(args, LOSS_N)
-  const head = int(args, LOSS_head)
-  const z = pointer(args, LOSS_z) + <usize>row * stride(N)
-  let dz = pointer(args, LOSS_dz)
+  const N = int(args, plan.LOSS_N)
+  const head = int(args, plan.LOSS_head)
+  const z = pointer(args, plan.LOSS_z) + <usize>row * stride(N)
+  let dz = pointer(args, plan.LOSS_dz)
   if (dz) dz += <usize>row * stride(N)
-  const targets = pointer(args, LOSS_targets)
-  const weights = pointer(args, LOSS_weights)
+  const targets = pointer(args, plan.LOSS_targets)
+  const weights = pointer(args, plan.LOSS_weights)
   const scale = load<f32>(scalars)
-  if (head == HEAD_SOFTMAX) {
+  if (head == plan.HEAD_SOFTMAX) {
     const w = counts ? load<f32>(weights + ((<usize>target) << 2)) : 0
     counts = w != 0
     if (counts) softmaxLoss(dz, z, int(targets, target), w, scale, N)
   } else if (counts) {
     const at = <usize>target * ((<usize>N) << 2)
-    if (head == HEAD_SIGMOID) sigmoidLoss(dz, z, targets + at, weights + at, scale, N)
+    if (head == plan.HEAD_SIGMOID) sigmoidLoss(dz, z, targets + at, weights + at, scale, N)
     else linearLoss(dz, z, targets + at, weights + at, scale, N)
   }
   if (!counts) {
@@ -217,34 +198,34 @@ function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
     score = 0
     if (dz) zeroRow(dz, stride(N))
   }
-  const out = pointer(args, LOSS_rowLoss) + ((<usize>(first + row)) << 4)
+  const out = pointer(args, plan.LOSS_rowLoss) + ((<usize>(first + row)) << 4)
   store<f64>(out, loss)
   store<f64>(out, score, 8)
 }
 
 export function SUM_LOSS(args: usize): void {
-  const rowLoss = pointer(args, SUM_LOSS_rowLoss)
-  const rows = rowsOf(int(args, SUM_LOSS_rows))
+  const rowLoss = pointer(args, plan.SUM_LOSS_rowLoss)
+  const rows = rowsOf(int(args, plan.SUM_LOSS_rows))
   let sum = f64x2.splat(0)
   for (let row = 0; row < rows; row++) sum = f64x2.add(sum, v128.load(rowLoss + ((<usize>row) << 4)))
-  setResult(RESULT_LOSS, f64x2.extract_lane(sum, 0))
-  setResult(RESULT_SCORE, f64x2.extract_lane(sum, 1))
+  setResult(plan.RESULT_LOSS, f64x2.extract_lane(sum, 0))
+  setResult(plan.RESULT_SCORE, f64x2.extract_lane(sum, 1))
 }
 
 export function ACTIVATE(args: usize): void {
-  const N = int(args, ACTIVATE_N)
-  const head = int(args, ACTIVATE_head)
+  const N = int(args, plan.ACTIVATE_N)
+  const head = int(args, plan.ACTIVATE_head)
   const row = stride(N)
-  const rows = rowsOf(int(args, ACTIVATE_rows))
+  const rows = rowsOf(int(args, plan.ACTIVATE_rows))
   const begin = <usize>low(rows, 1) * row
-  let o = pointer(args, ACTIVATE_o) + begin
-  let z = pointer(args, ACTIVATE_z) + begin
-  const end = pointer(args, ACTIVATE_z) + <usize>high(rows, 1) * row
+  let o = pointer(args, plan.ACTIVATE_o) + begin
+  let z = pointer(args, plan.ACTIVATE_z) + begin
+  const end = pointer(args, plan.ACTIVATE_z) + <usize>high(rows, 1) * row
   for (; z < end; z += row, o += row) {
-    if (head == HEAD_SOFTMAX) {
+    if (head == plan.HEAD_SOFTMAX) {
       const sum = f32x4.splat(exponentials(o, z, N, maximum(z, N)))
       for (let j: usize = 0; j < (<usize>N) << 2; j += 16) v128.store(o + j, f32x4.div(v128.load(o + j), sum))
-    } else if (head == HEAD_SIGMOID) {
+    } else if (head == plan.HEAD_SIGMOID) {
       sigmoidRow(o, z, (<usize>((N + 3) & ~3)) << 2)
     } else if (o != z) copyRow(o, z, row)
   }

@@ -1,23 +1,6 @@
 // Operations that only move rows: ZERO, COPY, FETCH, STATE_IN, STATE_OUT. Shapes: src/plan/operations.ts.
 import { active, base, high, init, int, low, pointer, Q0, Q1, saved, slot, start, stride, T } from './context'
-import {
-  COPY_dst,
-  COPY_src,
-  COPY_units,
-  FETCH_data,
-  FETCH_dst,
-  FETCH_K,
-  STATE_IN_carry,
-  STATE_IN_dst,
-  STATE_IN_S,
-  STATE_OUT_carry,
-  STATE_OUT_S,
-  STATE_OUT_s,
-  STATE_OUT_s0,
-  UNIT_BYTES,
-  ZERO_dst,
-  ZERO_units,
-} from './plan.gen'
+import * as plan from './plan.gen'
 import { loadPart } from './simd'
 
 /** dst = src, `bytes` a multiple of 16. For the short rows of small networks a loop beats memory.copy, which leaves the module. */
@@ -30,21 +13,21 @@ export function zeroRow(dst: usize, bytes: usize): void {
 }
 
 export function ZERO(args: usize): void {
-  const units = int(args, ZERO_units)
+  const units = int(args, plan.ZERO_units)
   const begin = low(units, 1)
-  memory.fill(pointer(args, ZERO_dst) + <usize>begin * UNIT_BYTES, 0, <usize>(high(units, 1) - begin) * UNIT_BYTES)
+  memory.fill(pointer(args, plan.ZERO_dst) + <usize>begin * plan.UNIT_BYTES, 0, <usize>(high(units, 1) - begin) * plan.UNIT_BYTES)
 }
 
 export function COPY(args: usize): void {
-  const units = int(args, COPY_units)
-  const begin = <usize>low(units, 1) * UNIT_BYTES
-  memory.copy(pointer(args, COPY_dst) + begin, pointer(args, COPY_src) + begin, <usize>high(units, 1) * UNIT_BYTES - begin)
+  const units = int(args, plan.COPY_units)
+  const begin = <usize>low(units, 1) * plan.UNIT_BYTES
+  memory.copy(pointer(args, plan.COPY_dst) + begin, pointer(args, plan.COPY_src) + begin, <usize>high(units, 1) * plan.UNIT_BYTES - begin)
 }
 
 export function FETCH(args: usize): void {
-  const to = pointer(args, FETCH_dst)
-  const data = pointer(args, FETCH_data)
-  const K = int(args, FETCH_K)
+  const to = pointer(args, plan.FETCH_dst)
+  const data = pointer(args, plan.FETCH_data)
+  const K = int(args, plan.FETCH_K)
   const whole = (<usize>(K & ~3)) << 2
   const row = stride(K)
   for (let i = 0; i < T; i++) {
@@ -61,9 +44,9 @@ export function FETCH(args: usize): void {
 }
 
 export function STATE_IN(args: usize): void {
-  const to = pointer(args, STATE_IN_dst)
-  const carry = pointer(args, STATE_IN_carry)
-  const row = stride(int(args, STATE_IN_S))
+  const to = pointer(args, plan.STATE_IN_dst)
+  const carry = pointer(args, plan.STATE_IN_carry)
+  const row = stride(int(args, plan.STATE_IN_S))
   for (let q = Q0; q < Q1; q++) {
     const dst = to + <usize>q * row
     const from = int(init, q)
@@ -73,10 +56,10 @@ export function STATE_IN(args: usize): void {
 }
 
 export function STATE_OUT(args: usize): void {
-  const carry = pointer(args, STATE_OUT_carry)
-  const s0 = pointer(args, STATE_OUT_s0)
-  const s = pointer(args, STATE_OUT_s)
-  const row = stride(int(args, STATE_OUT_S))
+  const carry = pointer(args, plan.STATE_OUT_carry)
+  const s0 = pointer(args, plan.STATE_OUT_s0)
+  const s = pointer(args, plan.STATE_OUT_s)
+  const row = stride(int(args, plan.STATE_OUT_S))
   for (let q = Q0; q < Q1; q++) {
     const to = int(slot, q)
     if (to < 0) continue

@@ -1,49 +1,7 @@
 // From gradients to new parameters: NORM, STEP_NORMS, CLIP, UPDATE over dense blocks of whole 64-byte units. Each optimiser's list of
 // operations stands in src/plan/optimizers.ts, line for line as here. Norms are float64.
 import { B, constants, getResult, high, int, low, pointer, R, scalars, setResult, stride } from './context'
-import {
-  CLIP_maxNorm,
-  NORM_BLOCK,
-  NORM_gradients,
-  NORM_units,
-  OPTIMIZER_ADAGRAD,
-  OPTIMIZER_ADAMW,
-  OPTIMIZER_RMSPROP,
-  OPTIMIZER_SGD,
-  RESULT_CLIP,
-  RESULT_NORM,
-  SCALAR_A,
-  SCALAR_B,
-  SCALAR_C,
-  SCALAR_CLIP,
-  SCALAR_D,
-  SCALAR_EPS,
-  SCALAR_LR,
-  SCALAR_RHO,
-  SCALAR_WD,
-  STEP_NORMS_g,
-  STEP_NORMS_g0,
-  STEP_NORMS_norms,
-  STEP_NORMS_norms0,
-  STEP_NORMS_S,
-  UNIT_FLOATS,
-  UPDATE_a,
-  UPDATE_FLAG_AMSGRAD,
-  UPDATE_FLAG_CENTERED,
-  UPDATE_FLAG_CLIP_VALUE,
-  UPDATE_FLAG_DECAY,
-  UPDATE_FLAG_DECAY_BIASES,
-  UPDATE_FLAG_MOMENTUM,
-  UPDATE_FLAG_NESTEROV,
-  UPDATE_flags,
-  UPDATE_g,
-  UPDATE_m,
-  UPDATE_matrixUnits,
-  UPDATE_optimizer,
-  UPDATE_p,
-  UPDATE_units,
-  UPDATE_v,
-} from './plan.gen'
+import * as plan from './plan.gen'
 import { clamp, loadPart, madd } from './simd'
 
 /** Σ x² of n floats, float64, over 8 lanes. */
@@ -71,17 +29,17 @@ function squares(x: v128): v128 {
 }
 
 export function NORM(args: usize): void {
-  const gradients = pointer(args, NORM_gradients)
-  const size = int(args, NORM_units) * UNIT_FLOATS
+  const gradients = pointer(args, plan.NORM_gradients)
+  const size = int(args, plan.NORM_units) * plan.UNIT_FLOATS
   let sum: f64 = 0
-  for (let at = 0; at < size; at += NORM_BLOCK) sum += sumOfSquares(gradients + ((<usize>at) << 2), min(NORM_BLOCK, size - at))
-  setResult(RESULT_NORM, Math.sqrt(sum))
+  for (let at = 0; at < size; at += plan.NORM_BLOCK) sum += sumOfSquares(gradients + ((<usize>at) << 2), min(plan.NORM_BLOCK, size - at))
+  setResult(plan.RESULT_NORM, Math.sqrt(sum))
 }
 
 export function STEP_NORMS(args: usize): void {
-  const S = int(args, STEP_NORMS_S)
-  rowNorms(pointer(args, STEP_NORMS_norms0), pointer(args, STEP_NORMS_g0), B, S)
-  rowNorms(pointer(args, STEP_NORMS_norms), pointer(args, STEP_NORMS_g), R, S)
+  const S = int(args, plan.STEP_NORMS_S)
+  rowNorms(pointer(args, plan.STEP_NORMS_norms0), pointer(args, plan.STEP_NORMS_g0), B, S)
+  rowNorms(pointer(args, plan.STEP_NORMS_norms), pointer(args, plan.STEP_NORMS_g), R, S)
 }
 
 function rowNorms(norms: usize, x: usize, rows: i32, S: i32): void {
@@ -91,8 +49,8 @@ function rowNorms(norms: usize, x: usize, rows: i32, S: i32): void {
 }
 
 export function CLIP(args: usize): void {
-  const scale = load<f64>(constants + ((<usize>int(args, CLIP_maxNorm)) << 3)) / (getResult(RESULT_NORM) + 1e-6)
-  setResult(RESULT_CLIP, scale < 1 ? <f64>(<f32>scale) : 1)
+  const scale = load<f64>(constants + ((<usize>int(args, plan.CLIP_maxNorm)) << 3)) / (getResult(plan.RESULT_NORM) + 1e-6)
+  setResult(plan.RESULT_CLIP, scale < 1 ? <f64>(<f32>scale) : 1)
 }
 
 /** A scalar of the optimiser in all lanes. */
@@ -101,59 +59,59 @@ function scalar(index: i32): v128 {
 }
 
 export function UPDATE(args: usize): void {
-  const optimizer = int(args, UPDATE_optimizer)
-  const flags = int(args, UPDATE_flags)
-  const p = pointer(args, UPDATE_p)
-  const g = pointer(args, UPDATE_g)
-  const m = pointer(args, UPDATE_m)
-  const v = pointer(args, UPDATE_v)
-  const a = pointer(args, UPDATE_a)
-  const k = f32x4.splat(<f32>getResult(RESULT_CLIP))
-  const minusLR = f32x4.neg(scalar(SCALAR_LR))
-  const WD = scalar(SCALAR_WD)
-  const bound = scalar(SCALAR_CLIP)
-  const EPS = scalar(SCALAR_EPS)
-  const A = scalar(SCALAR_A)
-  const B = scalar(SCALAR_B)
-  const C = scalar(SCALAR_C)
-  const D = scalar(SCALAR_D)
-  const RHO = scalar(SCALAR_RHO)
-  const size = <usize>int(args, UPDATE_units) * (UNIT_FLOATS << 2)
-  const all = (flags & UPDATE_FLAG_DECAY_BIASES) != 0
-  const decayed = flags & UPDATE_FLAG_DECAY ? (all ? size : <usize>int(args, UPDATE_matrixUnits) * (UNIT_FLOATS << 2)) : 0
+  const optimizer = int(args, plan.UPDATE_optimizer)
+  const flags = int(args, plan.UPDATE_flags)
+  const p = pointer(args, plan.UPDATE_p)
+  const g = pointer(args, plan.UPDATE_g)
+  const m = pointer(args, plan.UPDATE_m)
+  const v = pointer(args, plan.UPDATE_v)
+  const a = pointer(args, plan.UPDATE_a)
+  const k = f32x4.splat(<f32>getResult(plan.RESULT_CLIP))
+  const minusLR = f32x4.neg(scalar(plan.SCALAR_LR))
+  const WD = scalar(plan.SCALAR_WD)
+  const bound = scalar(plan.SCALAR_CLIP)
+  const EPS = scalar(plan.SCALAR_EPS)
+  const A = scalar(plan.SCALAR_A)
+  const B = scalar(plan.SCALAR_B)
+  const C = scalar(plan.SCALAR_C)
+  const D = scalar(plan.SCALAR_D)
+  const RHO = scalar(plan.SCALAR_RHO)
+  const size = <usize>int(args, plan.UPDATE_units) * (plan.UNIT_FLOATS << 2)
+  const all = (flags & plan.UPDATE_FLAG_DECAY_BIASES) != 0
+  const decayed = flags & plan.UPDATE_FLAG_DECAY ? (all ? size : <usize>int(args, plan.UPDATE_matrixUnits) * (plan.UNIT_FLOATS << 2)) : 0
 
-  const end = <usize>high(int(args, UPDATE_units), 1) * (UNIT_FLOATS << 2)
-  for (let x = <usize>low(int(args, UPDATE_units), 1) * (UNIT_FLOATS << 2); x < end; x += 16) {
+  const end = <usize>high(int(args, plan.UPDATE_units), 1) * (plan.UNIT_FLOATS << 2)
+  for (let x = <usize>low(int(args, plan.UPDATE_units), 1) * (plan.UNIT_FLOATS << 2); x < end; x += 16) {
     let P = v128.load(p + x)
     let G = f32x4.mul(v128.load(g + x), k)
-    if (flags & UPDATE_FLAG_CLIP_VALUE) G = clamp(G, f32x4.neg(bound), bound)
+    if (flags & plan.UPDATE_FLAG_CLIP_VALUE) G = clamp(G, f32x4.neg(bound), bound)
     if (x < decayed) {
-      if (optimizer == OPTIMIZER_ADAMW) P = f32x4.mul(P, WD)
+      if (optimizer == plan.OPTIMIZER_ADAMW) P = f32x4.mul(P, WD)
       else G = madd(WD, P, G)
     }
     let d = G
-    if (optimizer == OPTIMIZER_SGD) {
-      if (flags & UPDATE_FLAG_MOMENTUM) {
+    if (optimizer == plan.OPTIMIZER_SGD) {
+      if (flags & plan.UPDATE_FLAG_MOMENTUM) {
         const M = madd(B, G, f32x4.mul(A, v128.load(m + x)))
         v128.store(m + x, M)
-        d = flags & UPDATE_FLAG_NESTEROV ? madd(A, M, G) : M
+        d = flags & plan.UPDATE_FLAG_NESTEROV ? madd(A, M, G) : M
       }
-    } else if (optimizer == OPTIMIZER_ADAGRAD) {
+    } else if (optimizer == plan.OPTIMIZER_ADAGRAD) {
       const V = madd(G, G, v128.load(v + x))
       v128.store(v + x, V)
       d = f32x4.div(G, f32x4.add(f32x4.sqrt(V), EPS))
-    } else if (optimizer == OPTIMIZER_RMSPROP) {
+    } else if (optimizer == plan.OPTIMIZER_RMSPROP) {
       const V = madd(B, f32x4.mul(G, G), f32x4.mul(A, v128.load(v + x)))
       v128.store(v + x, V)
       let q = V
-      if (flags & UPDATE_FLAG_CENTERED) {
+      if (flags & plan.UPDATE_FLAG_CENTERED) {
         const mean = madd(B, G, f32x4.mul(A, v128.load(a + x)))
         v128.store(a + x, mean)
         q = madd(f32x4.neg(mean), mean, V)
         q = v128.andnot(q, f32x4.lt(q, f32x4.splat(0)))
       }
       d = f32x4.div(G, f32x4.add(f32x4.sqrt(q), EPS))
-      if (flags & UPDATE_FLAG_MOMENTUM) {
+      if (flags & plan.UPDATE_FLAG_MOMENTUM) {
         d = madd(C, v128.load(m + x), d)
         v128.store(m + x, d)
       }
@@ -163,7 +121,7 @@ export function UPDATE(args: usize): void {
       const V = madd(D, f32x4.mul(G, G), f32x4.mul(C, v128.load(v + x)))
       v128.store(v + x, V)
       let q = V
-      if (flags & UPDATE_FLAG_AMSGRAD) {
+      if (flags & plan.UPDATE_FLAG_AMSGRAD) {
         const old = v128.load(a + x)
         q = v128.bitselect(V, old, f32x4.gt(V, old))
         v128.store(a + x, q)

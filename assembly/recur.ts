@@ -1,78 +1,52 @@
 // The time loops: RECUR, RECUR_BACK and the gradient of W. Shapes and orders: src/plan/operations.ts, docs/numerics.md. Only what depends
 // on the state before is here; the products over all rows are project.ts.
-import { active, after, int, pointer, poll, Q0, Q1, R, start, stride, T } from './context'
+import { active, after, int, pointer, Q0, Q1, R, start, stride, T } from './context'
 import { activateRow, derivativeRow } from './functions'
 import { copyRow, zeroRow } from './move'
-import {
-  ABOVE_LAST,
-  ABOVE_STEPS,
-  RECUR_BACK_above,
-  RECUR_BACK_aboveKind,
-  RECUR_BACK_after,
-  RECUR_BACK_cell,
-  RECUR_BACK_d,
-  RECUR_BACK_g,
-  RECUR_BACK_g0,
-  RECUR_BACK_pack,
-  RECUR_BACK_S,
-  RECUR_BACK_s,
-  RECUR_cell,
-  RECUR_DW_d,
-  RECUR_DW_dM,
-  RECUR_DW_K,
-  RECUR_DW_N,
-  RECUR_DW_s,
-  RECUR_DW_s0,
-  RECUR_pack,
-  RECUR_S,
-  RECUR_s,
-  RECUR_s0,
-} from './plan.gen'
-import { multiply, weightGradient, zeros } from './project'
-import { isLeader, leave, left } from './team'
+import { matrixGradient } from './outer'
+import * as plan from './plan.gen'
+import { zeros } from './project'
+import { stopped } from './team'
+import { multiply } from './tile'
 
-/** @returns false where it was told to stop. */
-export function RECUR(args: usize, stoppable: bool): bool {
-  const s = pointer(args, RECUR_s)
-  const pack = pointer(args, RECUR_pack)
-  const S = int(args, RECUR_S)
-  const cell = int(args, RECUR_cell)
+export function RECUR(args: usize): void {
+  const s = pointer(args, plan.RECUR_s)
+  const pack = pointer(args, plan.RECUR_pack)
+  const S = int(args, plan.RECUR_S)
+  const cell = int(args, plan.RECUR_cell)
   const row = stride(S)
-  let before = pointer(args, RECUR_s0) + <usize>Q0 * row
-  for (let i = 0; i < T; i++) {
+  let before = pointer(args, plan.RECUR_s0) + <usize>Q0 * row
+  for (let i = 0; i < T && !stopped(); i++) {
     const rows = min(Q1, int(active, i)) - Q0
-    if (rows <= 0) return true
+    if (rows <= 0) return
     const now = s + <usize>(int(start, i) + Q0) * row
     multiply(now, row, now, row, before, row, pack, rows, S, S)
     activateRow(now, <usize>rows * row, cell)
     before = now
-    if (stoppable && told()) return false
   }
-  return true
 }
 
-/** @returns false where it was told to stop. */
-export function RECUR_BACK(args: usize, stoppable: bool): bool {
-  const d = pointer(args, RECUR_BACK_d)
-  const s = pointer(args, RECUR_BACK_s)
-  const above = pointer(args, RECUR_BACK_above)
-  const kind = int(args, RECUR_BACK_aboveKind)
-  const pack = pointer(args, RECUR_BACK_pack)
-  const S = int(args, RECUR_BACK_S)
-  const cell = int(args, RECUR_BACK_cell)
-  const g = pointer(args, RECUR_BACK_g)
-  const g0 = pointer(args, RECUR_BACK_g0)
+export function RECUR_BACK(args: usize): void {
+  const d = pointer(args, plan.RECUR_BACK_d)
+  const s = pointer(args, plan.RECUR_BACK_s)
+  const above = pointer(args, plan.RECUR_BACK_above)
+  const kind = int(args, plan.RECUR_BACK_aboveKind)
+  const pack = pointer(args, plan.RECUR_BACK_pack)
+  const S = int(args, plan.RECUR_BACK_S)
+  const cell = int(args, plan.RECUR_BACK_cell)
+  const g = pointer(args, plan.RECUR_BACK_g)
+  const g0 = pointer(args, plan.RECUR_BACK_g0)
   const row = stride(S)
-  let later = pointer(args, RECUR_BACK_after) + <usize>Q0 * row // the step after this one
+  let later = pointer(args, plan.RECUR_BACK_after) + <usize>Q0 * row // the step after this one
   let alive = max(0, min(Q1, after) - Q0) // and its rows
   const none = zeros(S)
-  const ends = kind == ABOVE_LAST ? above : 0
-  for (let i = T - 1; i >= 0; i--) {
+  const ends = kind == plan.ABOVE_LAST ? above : 0
+  for (let i = T - 1; i >= 0 && !stopped(); i--) {
     const rows = min(Q1, int(active, i)) - Q0
     if (rows <= 0) continue
     const at = <usize>(int(start, i) + Q0) * row
     const now = d + at
-    if (kind == ABOVE_STEPS) {
+    if (kind == plan.ABOVE_STEPS) {
       const own = above + at
       if (own != now) memory.copy(now, own, <usize>rows * row)
       if (alive) multiply(now, row, now, row, later, row, pack, alive, S, S)
@@ -85,14 +59,12 @@ export function RECUR_BACK(args: usize, stoppable: bool): bool {
     derivativeRow(now, s + at, <usize>rows * row, cell)
     later = now
     alive = rows
-    if (stoppable && told()) return false
   }
   if (g0) {
     const own = <usize>Q0 * row
     if (alive) multiply(g0 + own, row, none, 0, later, row, pack, alive, S, S)
     for (let q = Q0 + alive; q < Q1; q++) atEnd(g0 + <usize>q * row, ends, q, row)
   }
-  return true
 }
 
 /** The gradient that reaches a sequence where it ends: its own row of those above, or +0. */
@@ -101,16 +73,10 @@ function atEnd(to: usize, above: usize, q: i32, row: usize): void {
   else zeroRow(to, row)
 }
 
-/** Whether to end a time loop early. */
-function told(): bool {
-  if (!isLeader()) return left()
-  if (!poll()) return false
-  leave()
-  return true
-}
-
 export function RECUR_DW(args: usize): void {
-  const s = pointer(args, RECUR_DW_s)
-  const s0 = pointer(args, RECUR_DW_s0)
-  weightGradient(pointer(args, RECUR_DW_dM), pointer(args, RECUR_DW_d), s, s0, int(args, RECUR_DW_N), int(args, RECUR_DW_K), R)
+  const s = pointer(args, plan.RECUR_DW_s)
+  const s0 = pointer(args, plan.RECUR_DW_s0)
+  const N = int(args, plan.RECUR_DW_N)
+  const K = int(args, plan.RECUR_DW_K)
+  matrixGradient(pointer(args, plan.RECUR_DW_dM), pointer(args, plan.RECUR_DW_d), s, s0, N, K, R)
 }

@@ -2,7 +2,7 @@
 // the whole plan, and does its share of each operation (context.ts); the team meets after each. One thread leads: it owns the engine,
 // starts frames, and alone decides whether to stop. Helpers come and go between frames (src/backends/wasm-team.ts calls and sends them).
 // Bits do not depend on how many there are. Alone, a thread never comes here but for meet().
-import { part, parts, place } from './context'
+import { due, part, parts, place } from './context'
 
 // One word each, on lines of their own.
 /** int64: helpers that are members | threads that work on the frame, 0 between frames, << 8 | number of the frame << 16. */
@@ -14,12 +14,15 @@ const RELEASED: usize = 256
 const SLEEPERS: usize = 320
 /** Not 0: the leader has left a time loop; nobody needs to go on with it. */
 const LEFT: usize = 384
-/** Not 0: a thread has trapped, and what the others wait for will not come. */
+/** Not 0: a thread has trapped (1) or died (2), and what the others wait for will not come. */
 const FAILED: usize = 388
+const DIED: i32 = 2
 /** Helpers that have been here at once. */
 const KNOWN: usize = 392
 /** Not 0: the leader runs a frame, be it alone. */
 const BUSY: usize = 396
+/** Counts on while helpers are at work. */
+const LIFE: usize = 400
 /** The frame in hand: arguments of assist() in interpreter.ts. */
 const ORDER: usize = 448
 
@@ -32,12 +35,23 @@ const SPINS: i32 = 20000
 const NAP: i64 = 20_000_000
 /** Naps after which a helper that nobody needs goes. */
 const PATIENCE: i32 = 5
+/** Naps, or looks around of about 50 µs, after which helpers that show no sign of life are dead: some five seconds. */
+const DEAD: i32 = 250
+const DEAD_AWAKE: i32 = 100_000
+/** Multiplications between two polls: about 50 µs. Polling leaves the module, and a step of a small network is shorter than that. */
+const POLL: i64 = 1 << 20
 
 /** Number of the last meeting << 1. */
 let meeting: i32 = 0
 /** The frame that this member knows of. */
 let seen: i64 = 0
 let maySleep = true
+/** Whether this frame may still be stopped, and whether this thread has given it up. */
+let stoppable = true
+let over = false
+
+/** Imported: whether somebody asked for an end. */
+declare function asked(): bool
 
 /** The main thread of a page must not sleep. */
 export function stayAwake(): void {
@@ -54,13 +68,9 @@ export function team(): i32 {
   return parts
 }
 
-/** Lets everybody who waits for this thread trap too. */
-export function fail(): void {
-  atomic.store<i32>(FAILED, 1)
-}
-
-export function isLeader(): bool {
-  return part == 0
+/** Lets everybody who waits for this thread trap too. @returns FAILED as it was */
+export function fail(): i32 {
+  return atomic.xchg<i32>(FAILED, 1)
 }
 
 /** @returns whether `word` has changed before the thread went to sleep or while it slept. */
@@ -82,7 +92,7 @@ function wake(word: usize): void {
 export function meet(stop: bool): bool {
   if (parts == 1) return stop
   if (part == 0) {
-    for (let here = atomic.load<i32>(ARRIVED); here != parts - 1; here = atomic.load<i32>(ARRIVED)) changes(ARRIVED, here)
+    awaitHelpers()
     atomic.store<i32>(ARRIVED, 0)
     meeting += 2
     atomic.store<i32>(RELEASED, meeting | <i32>stop)
@@ -96,14 +106,49 @@ export function meet(stop: bool): bool {
   return (released & 1) != 0
 }
 
-/** The leader leaves a time loop. */
-export function leave(): void {
-  if (parts > 1) atomic.store<i32>(LEFT, 1)
+/** Until all have arrived. Nothing else tells of the end of a thread: the news of it waits for the event loop, which waits for this. */
+function awaitHelpers(): void {
+  let life = atomic.load<i32>(LIFE)
+  let quiet = 0
+  for (let here = atomic.load<i32>(ARRIVED); here != parts - 1; here = atomic.load<i32>(ARRIVED)) {
+    const signs = changes(ARRIVED, here) ? life + 1 : atomic.load<i32>(LIFE)
+    quiet = signs == life ? quiet + 1 : 0
+    life = signs
+    const most = maySleep ? DEAD : DEAD_AWAKE
+    if (quiet < most) continue
+    atomic.store<i32>(FAILED, DIED)
+    unreachable()
+  }
 }
 
-/** Whether the leader has. */
-export function left(): bool {
-  return parts > 1 && atomic.load<i32>(LEFT) != 0
+/** A frame begins, which may be stopped. */
+export function ready(): void {
+  stoppable = true
+  over = false
+}
+
+/** A frame that has begun to change parameters runs to its end. */
+export function commit(): void {
+  stoppable = false
+}
+
+/** Whether to give the frame up: polled in every loop that is long. What is half done then nobody reads. */
+export function stopped(): bool {
+  return stoppedSince(POLL)
+}
+
+/** The same, if so many multiplications were done since the last poll. */
+export function stoppedSince(work: i64): bool {
+  if (over) return true
+  const look = due(work)
+  if (part > 0) {
+    if (look) atomic.add<i32>(LIFE, 1)
+    over = atomic.load<i32>(LEFT) != 0
+  } else if (look && stoppable && asked()) {
+    over = true
+    if (parts > 1) atomic.store<i32>(LEFT, 1)
+  }
+  return over
 }
 
 /** Begins a frame of an engine with threads. */

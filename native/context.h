@@ -32,7 +32,7 @@ struct Context {
   const double *constants;  // the plan's
   double *result;           // [RESULT_FIELDS] of this frame; CLIP is 1 until CLIP runs
   float *const *workspace;  // [parts] one block of WORKSPACE_BYTES for each thread
-  const int32_t *stop;      // not 0: give up; polled once per time step (read with __atomic_load_n)
+  const int32_t *stop;      // not 0: give up; polled in all long loops (read with __atomic_load_n)
 };
 
 // One operation of the plan on one thread of a team: does part `part` of `parts` equal shares, and nothing else's. The

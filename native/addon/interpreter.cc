@@ -121,7 +121,7 @@ int32_t run(const Setting &setting, size_t from, size_t to, int32_t m, Context &
     else
       operation(context, here, 0, 1);
   }
-  return STATUS_DONE;
+  return __atomic_load_n(context.stop, __ATOMIC_RELAXED) ? STATUS_STOPPED : STATUS_DONE;
 }
 
 }  // namespace

@@ -167,7 +167,7 @@ void loss(const Context &context, const int32_t *args, int part, int parts) {
     for (int64_t q = rows.lo; q < rows.hi; q++) loss_row(row(q), head, targets, weights, context.tbase[q]);
     return;
   }
-  for (int64_t i = 0; i < context.T; i++) {
+  for (int64_t i = 0; i < context.T && !stopped(context); i++) {
     const int64_t start = context.start[i], end = smaller(rows.hi, context.start[i + 1]);
     for (int64_t at = start > rows.lo ? start : rows.lo; at < end; at++) {
       const int64_t q = at - start;

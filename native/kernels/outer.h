@@ -157,13 +157,13 @@ constexpr int64_t SHORT = 64, LONG = 64;
 
 // c[i, j] += Σ_rows a[row, i]·b[row, j], rows − 1 … 0, for columns i of a and j of b; c begins at i.lo, j.lo and has
 // rows of ldc floats, of which only those are touched.
-NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, const RowSource &b, Range j, int64_t rows,
-                         int64_t T, float *workspace) {
+NOINLINE void accumulate(const Context &context, float *c, int64_t ldc, const RowSource &a, Range i, const RowSource &b,
+                         Range j, int64_t rows, float *workspace) {
   float *const a_pack = workspace, *const b_pack = workspace + PACKED, *const block = b_pack + PANELS;
   const int64_t i_block = block_of(i.hi - i.lo), vectors = (j.hi - j.lo + VW - 1) / VW;
-  int64_t a_step = T - 1, b_step = T - 1;
+  int64_t a_step = context.T - 1, b_step = context.T - 1;
   const int64_t chunks = (rows + CHUNK - 1) / CHUNK, size = (rows + chunks - 1) / chunks;
-  for (int64_t hi = rows, lo; hi > 0; hi = lo) {
+  for (int64_t hi = rows, lo; hi > 0 && !stopped(context); hi = lo) {
     lo = hi > size ? hi - size : 0;
     a_step = a.step(hi, a_step);
     b_step = b.step(hi, b_step);
@@ -187,8 +187,9 @@ NOINLINE void accumulate(float *c, int64_t ldc, const RowSource &a, Range i, con
 }
 
 // dM [N, K] += dyᵀ·x over all rows: this part's share of the rows of dM.
-INLINE void matrix_gradient(float *dM, int64_t N, int64_t K, const RowSource &dy, const RowSource &x, int64_t rows,
-                            int64_t T, float *workspace, int part, int parts) {
+INLINE void matrix_gradient(const Context &context, float *dM, int64_t N, int64_t K, const RowSource &dy,
+                            const RowSource &x, int64_t rows, int part, int parts) {
+  float *const workspace = context.workspace[part];
   const Range n = share(N, 1, part, parts);
   const int64_t count = n.hi - n.lo, ld = round_up(count, VW);
   if (count == 0 || rows == 0) return;  // a batch of empty sequences has none
@@ -197,13 +198,14 @@ INLINE void matrix_gradient(float *dM, int64_t N, int64_t K, const RowSource &dy
   // transposed copy, if what is saved pays for the copying.
   const int64_t packing = dy.ld > SHORT || x.ld > SHORT ? (count - K) * VW : 0;
   const int64_t saved = (count * round_up(K, VW) - K * ld + packing) * rows;
-  if (K * ld > SPARE || saved < 8 * VW * count * K) return accumulate(dM, K, dy, n, x, {0, K}, rows, T, workspace);
+  if (K * ld > SPARE || saved < 8 * VW * count * K)
+    return accumulate(context, dM, K, dy, n, x, {0, K}, rows, workspace);
   float *copy = workspace + PACKED + PANELS;
   for (int64_t k = 0; k < K; k++) {
     for (int64_t j = 0; j < count; j++) copy[k * ld + j] = dM[j * K + k];
     for (int64_t j = count; j < ld; j++) copy[k * ld + j] = 0;
   }
-  accumulate(copy, ld, x, {0, K}, dy, n, rows, T, workspace);
+  accumulate(context, copy, ld, x, {0, K}, dy, n, rows, workspace);
   for (int64_t j = 0; j < count; j++) {
     for (int64_t k = 0; k < K; k++) dM[j * K + k] = copy[k * ld + j];
   }

@@ -71,10 +71,10 @@ INLINE int64_t block_of_rows(int64_t N, int64_t K) {
   return rows < 8 * MR ? 8 * MR : rows;
 }
 
-NOINLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, const float *pack, const Start &start,
-                              float *y) {
+NOINLINE void multiply_blocks(const Context &context, Range rows, int64_t N, int64_t K, const float *x,
+                              const float *pack, const Start &start, float *y) {
   const int64_t ldx = stride(K), ldy = stride(N), block = block_of_rows(N, K);
-  for (int64_t row = rows.lo; row < rows.hi; row += block) {
+  for (int64_t row = rows.lo; row < rows.hi && !stopped(context); row += block) {
     Start from = start;
     if (from.rows) from.rows += row * ldy;
     multiply(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy, nothing_ahead(y),
@@ -87,11 +87,11 @@ NOINLINE void multiply_blocks(Range rows, int64_t N, int64_t K, const float *x, 
 NOINLINE void multiply_rows(const Context &context, bool steps, int part, int parts, int64_t N, int64_t K,
                             const float *x, const float *pack, const Start &start, float *y) {
   if (!steps || parts == 1 || N * K > LITTLE)
-    return multiply_blocks(share(steps ? context.R : context.B, MR, part, parts), N, K, x, pack, start, y);
+    return multiply_blocks(context, share(steps ? context.R : context.B, MR, part, parts), N, K, x, pack, start, y);
   const Range q = share_sequences(context, part, parts);
   for (int64_t i = 0; i < context.T && context.active[i] > q.lo; i++) {
     const int64_t from = context.start[i];
-    multiply_blocks({from + q.lo, from + smaller(q.hi, context.active[i])}, N, K, x, pack, start, y);
+    multiply_blocks(context, {from + q.lo, from + smaller(q.hi, context.active[i])}, N, K, x, pack, start, y);
   }
 }
 
@@ -142,7 +142,7 @@ void project_dw(const Context &context, const int32_t *args, int part, int parts
   float *dM = take.floats();
   const float *dy = take.floats(), *x = take.floats();
   const int64_t N = take.integer(), K = take.integer(), rows = rows_of(context, take.integer());
-  matrix_gradient(dM, N, K, {dy, stride(N)}, {x, stride(K)}, rows, context.T, context.workspace[part], part, parts);
+  matrix_gradient(context, dM, N, K, {dy, stride(N)}, {x, stride(K)}, rows, part, parts);
 }
 
 // NV vectors of columns side by side, so that the chains hide each other's latency.

@@ -222,8 +222,7 @@ void recur_dw(const Context &context, const int32_t *args, int part, int parts) 
   float *dM = take.floats();
   const float *d = take.floats(), *s = take.floats(), *s0 = take.floats();
   const int64_t N = take.integer(), K = take.integer();
-  matrix_gradient(dM, N, K, {d, stride(N)}, {s, stride(K), &context, s0}, context.R, context.T, context.workspace[part],
-                  part, parts);
+  matrix_gradient(context, dM, N, K, {d, stride(N)}, {s, stride(K), &context, s0}, context.R, part, parts);
 }
 
 }  // namespace

@@ -371,6 +371,27 @@ static bool check(const Kernels &kernels, const Case &c, int parts) {
   return true;
 }
 
+static bool polls(int32_t op) {
+  using namespace plan;
+  return op == OP_PROJECT || op == OP_PROJECT_DX || op == OP_PROJECT_DW || op == OP_RECUR || op == OP_RECUR_DW;
+}
+
+// Told to stop, a product leaves its result as it was.
+static bool check_stop(const Kernels &kernels, const Case &c) {
+  Memory before(c), after(c);
+  const int32_t told = 1;
+  Context x = context(c, after);
+  prepare(kernels, c, x, 1);
+  x.stop = &told;
+  run(kernels, c.op, x, c.args, 1);
+  for (const Area &area : c.areas) {
+    const size_t from = size_t(area.unit) * 16, floats = size_t(area.rows * area.ld);
+    if (memcmp(before.region[area.region] + from, after.region[area.region] + from, area.output ? 4 * floats : 0) != 0)
+      return false;
+  }
+  return true;
+}
+
 // One step of one sequence by the kernel for it against the operations that it stands for, twice: one to three layers.
 static bool check_step(const Kernels &kernels) {
   using namespace plan;
@@ -499,6 +520,10 @@ static int main(int argc, char **argv) {
         seed = (from * 1000 + uint64_t(op)) * 100000 + uint64_t(i);
         bits();
         const Case c = random_case(op);
+        if (polls(op) && !check_stop(*kernels, c)) {
+          std::printf("%s %s op %d case %d goes on when told to stop\n", kernels->isa, kernels->arithmetic, op, i);
+          failed++;
+        }
         for (int parts = 1; parts <= 3; parts++) {
           done++;
           if (check(*kernels, c, parts)) continue;

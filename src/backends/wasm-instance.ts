@@ -13,12 +13,12 @@ export interface Exports {
   serve(): void
   complete(): number
   team(): number
-  fail(): void
+  fail(): number
   stayAwake(): void
 }
 
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, stopped: () => number): Exports {
-  return new WebAssembly.Instance(module, { env: { memory }, context: { stopped } }).exports as unknown as Exports
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, asked: () => number): Exports {
+  return new WebAssembly.Instance(module, { env: { memory }, team: { asked } }).exports as unknown as Exports
 }
 
 /** What a helper is sent: the module and the shared memory to run it on, and the word to clear when it goes. */

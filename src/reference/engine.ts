@@ -90,15 +90,19 @@ class ReferenceEngine implements Oracle {
     result[Result.CLIP] = 1
     result[Result.STATUS] = Status.PENDING
     let updated = false // a frame that has begun to change parameters runs to its end
+    const stopped = () => !updated && this.stop !== undefined && Atomics.load(this.stop, 0) !== 0
     const step = (part: Part, seen: FrameFields): boolean => {
       const { name } = part
-      if (!updated && this.stop && Atomics.load(this.stop, 0) !== 0) {
+      if (stopped()) {
         result[Result.STATUS] = Status.STOPPED
-      } else if (name === 'GUARD') {
+        return false
+      }
+      updated ||= name === 'UPDATE'
+      if (name === 'GUARD') {
         if (!Number.isFinite(result[Result.LOSS])) result[Result.STATUS] = Status.NONFINITE_LOSS
         else if (!Number.isFinite(result[Result.NORM])) result[Result.STATUS] = Status.NONFINITE_GRADIENT
-      } else this.operations[name as keyof Operations](new Context(this.memory, seen, plan.constants, result), ...moved(part, seen))
-      updated ||= name === 'UPDATE'
+      } else
+        this.operations[name as keyof Operations](new Context(this.memory, seen, plan.constants, result, stopped), ...moved(part, seen))
       return result[Result.STATUS] === Status.PENDING
     }
     for (const part of this.program(plan)) {
@@ -113,7 +117,7 @@ class ReferenceEngine implements Oracle {
         for (const inner of n === 0 ? body.slice(skip) : body) if (!step(inner, seen)) return
       }
     }
-    result[Result.STATUS] = Status.DONE
+    result[Result.STATUS] = stopped() ? Status.STOPPED : Status.DONE
   }
 
   private program(plan: Plan): Part[] {

@@ -127,7 +127,7 @@ export function heads(rounding: Rounding) {
       }
       if (rows === Rows.BATCH) for (let q = 0; q < B; q++) count(q, tbase[q]!)
       else
-        for (let i = 0; i < T; i++)
+        for (let i = 0; i < T && !c.stopped(); i++)
           for (let q = 0; q < active[i]!; q++)
             if (i < from[q]!) skip(start[i]! + q)
             else count(start[i]! + q, tbase[q]! + i)

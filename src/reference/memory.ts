@@ -109,6 +109,8 @@ export class Context {
     readonly constants: Float64Array,
     /** [RESULT_FIELDS] of this frame. */
     readonly result: Float64Array,
+    /** Whether to give the frame up: polled in every loop over rows of products. What is half done then nobody reads. */
+    readonly stopped: () => boolean,
   ) {}
   floats(at: number) {
     return this.memory.floats(at)

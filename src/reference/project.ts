@@ -39,7 +39,7 @@ export function projections(rounding: Rounding) {
       const x = c.floats(xAt)
       const M = c.floats(MAt)
       const count = c.rows(rows)
-      for (let row = 0; row < count; row++) {
+      for (let row = 0; row < count && !c.stopped(); row++) {
         startAtBias(c, y, row * stride(N), biasAt, bias2At, N)
         times(y, row * stride(N), M, x, row * stride(K), N, K)
       }
@@ -50,7 +50,7 @@ export function projections(rounding: Rounding) {
       const dy = c.floats(dyAt)
       const M = c.floats(MAt)
       const count = c.rows(rows)
-      for (let row = 0; row < count; row++) {
+      for (let row = 0; row < count && !c.stopped(); row++) {
         if (!accumulate) dx.fill(0, row * stride(K), row * stride(K) + K)
         timesTransposed(dx, row * stride(K), M, dy, row * stride(N), N, K)
       }
@@ -60,7 +60,7 @@ export function projections(rounding: Rounding) {
       const dM = c.floats(dMAt)
       const dy = c.floats(dyAt)
       const x = c.floats(xAt)
-      for (let row = c.rows(rows) - 1; row >= 0; row--) outer(dM, dy, row * stride(N), x, row * stride(K), N, K)
+      for (let row = c.rows(rows) - 1; row >= 0 && !c.stopped(); row--) outer(dM, dy, row * stride(N), x, row * stride(K), N, K)
     },
 
     BIAS_DW(c: Context, dbAt: number, dyAt: number, N: number, rows: number) {

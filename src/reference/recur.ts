@@ -20,7 +20,7 @@ export function recurrences(rounding: Rounding) {
       const s0 = c.floats(s0At)
       const W = c.floats(WAt)
       const f = activation(cell, numbers)
-      for (let i = 0; i < T; i++)
+      for (let i = 0; i < T && !c.stopped(); i++)
         for (let q = 0; q < active[i]!; q++) {
           const row = (start[i]! + q) * stride(S)
           if (i === 0) times(s, row, W, s0, q * stride(S), S, S)
@@ -53,7 +53,7 @@ export function recurrences(rounding: Rounding) {
       const g = gAt === NONE ? null : c.floats(gAt)
       const g0 = g0At === NONE ? null : c.floats(g0At)
       const byNonlinearity = derivative(cell, rounding)
-      for (let i = T - 1; i >= 0; i--)
+      for (let i = T - 1; i >= 0 && !c.stopped(); i--)
         for (let q = 0; q < active[i]!; q++) {
           const row = start[i]! + q
           const later = i + 1 < T
@@ -80,7 +80,7 @@ export function recurrences(rounding: Rounding) {
       const d = c.floats(dAt)
       const s = c.floats(sAt)
       const s0 = c.floats(s0At)
-      for (let i = T - 1; i >= 0; i--)
+      for (let i = T - 1; i >= 0 && !c.stopped(); i--)
         for (let q = active[i]! - 1; q >= 0; q--) {
           const row = (start[i]! + q) * stride(N)
           if (i === 0) outer(dM, d, row, s0, q * stride(K), N, K)
