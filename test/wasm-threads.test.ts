@@ -2,7 +2,10 @@
  * The WebAssembly engine with threads: the bits of one thread from whole plans of every operation, whoever comes and goes; stops, ends and
  * failures that leave nobody waiting.
  */
-import { afterEach, describe, expect, test } from 'vitest'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Job, LocalEngine } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
 import type { Exports } from '#lib/backends/wasm-instance.js'
@@ -23,7 +26,14 @@ function engineOf(count: number, stop?: Int32Array): LocalEngine {
   return createLocal({ numerics: 'portable', threads: count }, stop)
 }
 
+type Parts = { pages: { buffer: ArrayBuffer }; exports: Exports; helpers: number }
 const insideOf = (engine: LocalEngine) => (engine as unknown as { held: { parts: { exports: Exports } } }).held.parts.exports
+
+/** Which helpers have been called and have not gone. */
+function calledIn(engine: LocalEngine): number[] {
+  const { pages, exports, helpers } = (engine as unknown as { held: { parts: Parts } }).held.parts
+  return [...new Int32Array(pages.buffer, exports.called.value, helpers)]
+}
 
 /** Runs a job until as many threads have worked on it as there are to be. */
 function together(engine: LocalEngine, job: Job) {
@@ -127,6 +137,55 @@ test('a thread that fails does not leave the others waiting: the engine says so,
   expect(() => engine.run(job)).toThrow(/kernels failed/)
   const next = engineOf(2)
   expect(together(next, job).results[Result.STATUS]).toBe(Status.DONE)
+})
+
+describe('a helper that dies', () => {
+  const require = createRequire(import.meta.url)
+
+  /** An engine of a package that has no helpers yet, and the Workers that it makes. */
+  function fresh(count: number) {
+    for (const file of Object.keys(require.cache)) if (file.includes(join('dist', 'node'))) delete require.cache[file]
+    const here = require('#lib/platform/platform.js').platform() as typeof machine
+    const workers: Worker[] = []
+    const { spawn } = here
+    const make = () => {
+      const worker = new Worker(require.resolve('#lib/backends/worker.js'))
+      workers.push(worker)
+      return worker
+    }
+    here.threads = () => count
+    here.spawn = (_make, ...rest) => spawn(make, ...rest)
+    const wasm = require('#lib/backends/wasm.js') as { createLocal: typeof createLocal }
+    return { workers, engine: wasm.createLocal({ numerics: 'portable', threads: count }) }
+  }
+
+  test('between two frames is known by the next one, which goes on alone, with the same bits', async () => {
+    const { job, outputs } = stepOf(nets[0]!)
+    const { workers, engine } = fresh(3)
+    const before = together(engine, job)
+    await workers[0]!.terminate()
+    const after = engine.run(job)
+    expect(insideOf(engine).team()).toBe(1)
+    expect(after.results).toEqual(before.results)
+    const bits = ({ reads }: typeof after) => reads.map((data, i) => bitsOf(data, outputs[i]!))
+    expect(bits(after)).toEqual(bits(before))
+    await vi.waitFor(() => expect(calledIn(engine)).toEqual([1, 0])) // the other has been let go
+    engine.dispose()
+  })
+
+  test('in mid-frame ends the engine with a reason, not never', { timeout: 60_000 }, async () => {
+    const { job } = stepOf(nets[0]!)
+    const { workers, engine } = fresh(2)
+    together(engine, job)
+    const died = { code: 'ERR_BACKEND', message: expect.stringContaining('died') }
+    const gone = workers[0]!.terminate()
+    const run = () => {
+      for (let n = 0; n < 1e6; n++) engine.run(job)
+    }
+    expect(run).toThrow(expect.objectContaining(died))
+    expect(() => engine.run(job)).toThrow(expect.objectContaining(died))
+    await gone
+  })
 })
 
 test('where memory cannot be shared there is one thread, and the description says why', () => {

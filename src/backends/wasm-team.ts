@@ -23,6 +23,9 @@ function helper(n: number): TrainingWorker | undefined {
 }
 
 export class Team {
+  /** A helper has died while it was called here: the others are let go, and the engine works alone from now on. */
+  broken = false
+
   constructor(
     /** Helpers wanted. */
     private readonly size: number,
@@ -38,11 +41,15 @@ export class Team {
   call(patience: number): void {
     const { module, memory, exports } = this
     const words = new Int32Array(memory.buffer, exports.called.value, this.size)
-    for (let word = 0; word < this.size; word++) {
+    for (let word = 0; word < this.size && !this.broken; word++) {
       const one = helper(word)
+      if (!one && Atomics.load(words, word) !== 0) {
+        this.broken = true
+        exports.fail()
+      }
       if (one && Atomics.compareExchange(words, word, 0, 1) === 0) one.post({ kind: 'help', module, memory, word } satisfies Call, [])
     }
     const end = performance.now() + patience
-    while (!exports.complete() && performance.now() < end);
+    while (!this.broken && !exports.complete() && performance.now() < end);
   }
 }

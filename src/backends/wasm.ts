@@ -29,6 +29,8 @@ import { Team } from './wasm-team.js'
 
 /** assembly/team.ts has words for so many. */
 const MAX_THREADS = 64
+/** What fail() says where a helper has died in mid-frame. */
+const DIED = 2
 /** Helpers are waited for as long as this share of a frame, and milliseconds at most. */
 const PATIENCE = 0.05
 const MOST_PATIENCE = 10
@@ -192,7 +194,7 @@ class WasmEngine implements LocalEngine {
   dispose(): void {
     const parts = this.held?.parts
     this.held = undefined
-    if (parts?.team && !this.failure && parts.pages.buffer.byteLength <= MOST_SPARED) spares.push(parts)
+    if (parts?.team && !parts.team.broken && !this.failure && parts.pages.buffer.byteLength <= MOST_SPARED) spares.push(parts)
   }
 
   private usable() {
@@ -210,12 +212,18 @@ class WasmEngine implements LocalEngine {
 
   /** One frame; all places are bytes of memory. */
   private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number): void {
-    const { exports } = this.usable().parts
+    const { exports, team } = this.usable().parts
+    const threads = team?.broken ? 1 : this.description.threads
     try {
-      exports.run(base + code, base + frames, base + constants, frame, base + starts, result, this.description.threads)
+      exports.run(base + code, base + frames, base + constants, frame, base + starts, result, threads)
     } catch (cause) {
-      exports.fail()
-      this.failure = new BpttError('ERR_INTERNAL', 'the WebAssembly kernels failed; this engine cannot be used any more', { cause })
+      this.failure =
+        exports.fail() === DIED
+          ? new BpttError('ERR_BACKEND', 'a thread of the engine died in mid-update, and with it the weights and moments that it held', {
+              hint: 'The next call starts a new engine.',
+              cause,
+            })
+          : new BpttError('ERR_INTERNAL', 'the WebAssembly kernels failed; this engine cannot be used any more', { cause })
       throw this.failure
     }
   }
