@@ -39,6 +39,7 @@ inChromium(({ open }) => {
     page.waitForFunction(([id, what]) => new RegExp(what!).test(document.getElementById(id!)!.textContent!), [id, what], {
       timeout: 60_000,
     })
+  const focused = (page: Page) => page.evaluate(() => document.activeElement?.id)
   const odds = (page: Page) => page.locator('#odds li').allTextContents()
 
   it('train, watch, stop, save, open anew, drop the file in, predict', { timeout: 180_000 }, async () => {
@@ -58,10 +59,11 @@ inChromium(({ open }) => {
     )
     expect(await page.locator('#gradient').getAttribute('aria-label')).toMatch(/now: × \d/)
     expect(await text(page, 'speed')).toMatch(/shifts a second/)
-    await page.locator('#stop').focus()
+    expect(await focused(page)).toBe('stop')
     await page.keyboard.press('Enter')
     await says(page, 'status', 'Stopped in epoch \\d+: [0-9.]+ % right')
     await ready(page)
+    expect(await focused(page)).toBe('train')
     const share = /([\d.]+) % right/.exec(await text(page, 'status'))![1]
     const answers = await odds(page)
     expect(answers).toHaveLength(5)
@@ -98,7 +100,8 @@ inChromium(({ open }) => {
     await page.locator('#init').selectOption('pytorch')
     await says(page, 'verdict', 'The gradient vanishes: 45 steps back.* \\d·10⁻¹. times')
     await page.locator('#load').setInputFiles({ name: 'no.safetensors', mimeType: '', buffer: Buffer.from('no model') })
-    await says(page, 'status', 'model|file')
+    await says(page, 'status', 'no.safetensors is not a model file. The network is as it was.')
+    expect(await page.locator('#status').getAttribute('data-kind')).toBe('bad')
     expect(await page.locator('#train').isEnabled()).toBe(true)
     await page.close()
   }, 60_000)

@@ -23,20 +23,25 @@ const choices = $<HTMLFieldSetElement>('choices')
 const select = (id: string) => $<HTMLSelectElement>(id)
 const buttons = { train: $<HTMLButtonElement>('train'), stop: $<HTMLButtonElement>('stop'), save: $<HTMLButtonElement>('save') }
 const file = $<HTMLInputElement>('load')
-const say = (text: string) => {
+const say = (text: string, kind: 'news' | 'bad' = 'news') => {
   $('status').textContent = text
+  $('status').dataset.kind = kind
 }
 
 const charts = {
   gradient: makeChart('gradient', {
     lines: [
-      { label: `before training, ${SYMPTOM.to} back`, colour: '--naive', dashed: true },
+      { label: 'before training', colour: '--naive', dashed: true },
       { label: 'now', colour: '--main' },
     ],
     format: decade,
     x: (back) => (back === 0 ? 'end' : `−${-back}`),
     xRange: [-48, 0],
-    yRange: (least, most) => [10 ** Math.floor(Math.log10(Math.max(least, 1e-15))), 10 ** Math.ceil(Math.log10(Math.max(most, 1e-14)))],
+    // Whole decades, and those around 1 always: the scale should not follow every breath.
+    yRange: (least, most) => [
+      10 ** Math.floor(Math.log10(Math.max(Math.min(least, 0.01), 1e-15))),
+      10 ** Math.ceil(Math.log10(Math.max(most, 10))),
+    ],
     logarithmic: true,
     band: [-SYMPTOM.to, -SYMPTOM.from],
   }),
@@ -55,7 +60,7 @@ const charts = {
     lines: [
       { label: 'on new shifts', colour: '--main', points: true },
       { label: 'while learning', colour: '--second' },
-      { label: 'frequencies', colour: '--naive', dashed: true },
+      { label: 'guessing', colour: '--naive', dashed: true },
     ],
     format: (loss) => loss.toFixed(2),
     x: (epoch) => (Number.isInteger(epoch) ? String(epoch) : ''),
@@ -115,7 +120,7 @@ async function look(): Promise<void> {
   const positive = (value: number) => (value > 0 ? value : null)
   charts.gradient.show(
     norms.map((value, back) => [-back, positive(before[back]!), positive(value)]).reverse(),
-    [before, norms].map((one) => `× ${power(shareAt(one, SYMPTOM.to))}`),
+    [before, norms].map((one) => `× ${power(shareAt(one, SYMPTOM.to))} at −${SYMPTOM.to}`),
   )
   await answer()
 }
@@ -146,11 +151,14 @@ function showHistory(): void {
 /** What can be pressed, and what is filled in. */
 function enable(): void {
   const training = run !== undefined
+  const focused = document.activeElement
   choices.disabled = training
   buttons.train.disabled = training
   buttons.stop.disabled = !training
   buttons.save.disabled = false
   file.disabled = training
+  // Who is at the keyboard has just lost the button under it.
+  if (focused === (training ? buttons.train : buttons.stop)) (training ? buttons.stop : buttons.train).focus()
 }
 
 async function learn(): Promise<void> {
@@ -211,11 +219,14 @@ async function save(): Promise<void> {
 }
 
 async function load(from: File): Promise<void> {
-  const loaded = await RNN.load(from)
+  const loaded = await RNN.load(from).catch((error) => {
+    if (error instanceof BpttError) throw new Error(`${from.name} ${error.summary}. The network is as it was.`)
+    throw error
+  })
   const { state, nonlinearity, init, input, output } = loaded.config as never as Choices & { input: unknown; output: unknown }
   const { input: wanted, output: names } = network.config
   if (JSON.stringify([input, output]) !== JSON.stringify([wanted, names]))
-    throw new BpttError('ERR_MODEL_FORMAT', `${from.name} is a model for other data`)
+    throw new Error(`${from.name} is a model for other data. The network is as it was.`)
   for (const [id, value] of Object.entries({ state, nonlinearity, init })) select(id).value = String(value)
   await use(loaded, true)
   const scores = await network.evaluate({ x: test.x, y: test.y })
@@ -223,7 +234,7 @@ async function load(from: File): Promise<void> {
 }
 
 function complain(error: unknown): void {
-  say(error instanceof Error ? error.message : String(error))
+  say(error instanceof Error ? error.message : String(error), 'bad')
 }
 
 function showShift(n: number): void {
@@ -283,6 +294,7 @@ function listen(): void {
 async function start(): Promise<void> {
   $('lead-from').textContent = String(SYMPTOM.from)
   $('lead-to').textContent = String(SYMPTOM.to)
+  for (const chart of [charts.accuracy, charts.loss]) chart.show([[0], [EPOCHS]])
   await listBackends()
   test = await makeShifts(TEST, 2)
   bounds = { ideal: ceiling({ x: test.list, y: test.y }), naive: naive(test) }
