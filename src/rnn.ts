@@ -7,6 +7,7 @@ import { type Choices, readConfig } from './check/config.js'
 import { readForwardOptions, readGradientsOptions, readMemoryOptions, readPyTorchOptions, readStreamOptions } from './check/options.js'
 import { BpttError, show } from './errors.js'
 import type { Model } from './files/model-file.js'
+import type { Bytes } from './files/safetensors.js'
 import { readSource } from './files/source.js'
 import { evaluate } from './inference/evaluate.js'
 import { longest } from './inference/expand.js'
@@ -264,8 +265,8 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     await platform().writeFile(path, bytes)
   }
 
-  /** The same file as bytes. */
-  async toBytes(): Promise<Uint8Array> {
+  /** The same file as bytes: in an ArrayBuffer of their own, as Blob and File want them. */
+  async toBytes(): Promise<Bytes> {
     return encoded(RNN.#of(this))
   }
 
@@ -330,8 +331,11 @@ function oneLayer(core: Core, name: 'U' | 'W' | 'b'): Tensor | undefined {
   return tensorsOf(core).layers[0]![name]
 }
 
-async function encoded(core: Core): Promise<Uint8Array> {
+async function encoded(core: Core): Promise<Bytes> {
   core.check()
-  const { encodeModel } = await import('./files/model-file.js')
-  return core.inTurn(() => encodeModel(core.network, core.weights()))
+  const held = core.held()
+  return core.inTurn(async () => {
+    const { encodeModel } = await import('./files/model-file.js')
+    return encodeModel(core.network, held ?? core.weights())
+  })
 }

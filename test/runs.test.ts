@@ -313,13 +313,14 @@ onEach(BACKENDS, ({ config }) => {
       const many = Array.from({ length: 30 }, () => x).flat()
       const [old, fresh] = [await model.predictMany(many), await other.predictMany(many)]
       expect(old).not.toEqual(fresh)
-      const asked = [model.predictMany(many), model.evaluate({ x: many, y: signs(many) }), model.gradients(data)] as const
+      const asked = [model.predictMany(many), model.evaluate({ x: many, y: signs(many) }), model.gradients(data), model.toBytes()] as const
       model.setWeights(other)
       const after = [model.predictMany(many), model.gradients(data)] as const
       const twin = make()
       expect(await asked[0]).toEqual(old)
       expect(await asked[1]).toEqual(await twin.evaluate({ x: many, y: signs(many) }))
       expect(await asked[2]).toEqual(await twin.gradients(data))
+      expect(await asked[3]).toEqual(await twin.toBytes())
       expect(await after[0]).toEqual(fresh)
       expect(await after[1]).toEqual(await other.gradients(data))
       for (const each of [model, other, twin]) each.dispose()

@@ -211,7 +211,7 @@ async function learn(): Promise<void> {
 async function save(): Promise<void> {
   const bytes = await network.toBytes()
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/octet-stream' }))
+  link.href = URL.createObjectURL(new Blob([bytes], { type: 'application/octet-stream' }))
   link.download = 'bptt-line.safetensors'
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 1000)

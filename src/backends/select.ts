@@ -69,8 +69,8 @@ function forced(name: BackendName, by: string): BackendChoice {
   try {
     return { backend: loadBackend(name), why }
   } catch (cause) {
-    throw new BpttError('ERR_BACKEND', `${by} asks for a backend that cannot be used here (${reason(cause)})`, {
-      hint: `Without it the best backend that works is taken; \`npx bptt doctor\` says more.`,
+    throw new BpttError('ERR_BACKEND', `${by} asks for a backend that cannot be used here (${reason(cause).replace(/\.$/, '')})`, {
+      hint: 'Without it the best backend that works is taken; doctor() says more.',
       cause,
     })
   }

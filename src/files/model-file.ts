@@ -15,7 +15,7 @@ import { type Parameter, parameterTable, parameterView } from '../network/parame
 import { UNIT_FLOATS } from '../plan/memory.js'
 import { type Json, type JsonObject, parseJson } from './json.js'
 import { type Refuse, refusal } from './refuse.js'
-import { type NewTensor, readSafetensors, type Safetensors, toFloat32, writeSafetensors } from './safetensors.js'
+import { type Bytes, type NewTensor, readSafetensors, type Safetensors, toFloat32, writeSafetensors } from './safetensors.js'
 import { sha256 } from './sha256.js'
 import { VERSION } from './version.js'
 
@@ -37,7 +37,7 @@ export function tensorName({ name, layer }: Pick<Parameter, 'name' | 'layer'>, r
 }
 
 /** @param weights in the layout of parameterTable(network); read before the first await. */
-export async function encodeModel(network: Network, weights: Float32Array): Promise<Uint8Array> {
+export async function encodeModel(network: Network, weights: Float32Array): Promise<Bytes> {
   const tensors = tensorsOf(network).map(({ name, shape, parameter }): NewTensor => {
     return { name, shape, data: parameter ? parameterView(weights, parameter) : new Float32Array(shape[0]!) }
   })

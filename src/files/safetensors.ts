@@ -188,6 +188,9 @@ function fromF16(bits: number): number {
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
+/** Uint8Array<ArrayBuffer>, which TypeScript before 5.7 has no name for. */
+export type Bytes = ReturnType<Uint8Array['slice']>
+
 export interface NewTensor {
   readonly name: string
   readonly shape: readonly number[]
@@ -198,7 +201,7 @@ export interface NewTensor {
 export function writeSafetensors(
   tensors: readonly NewTensor[],
   metadata: Readonly<Record<string, string>>,
-): { file: Uint8Array; header: Uint8Array; data: Uint8Array } {
+): { file: Bytes; header: Uint8Array; data: Uint8Array } {
   let end = 0
   const entries = tensors.map(({ name, shape, data }) => {
     const begin = end

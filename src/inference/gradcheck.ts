@@ -21,10 +21,10 @@ const EPS = 1e-5
 /** `maxRelativeError`: the largest |analytic - numeric| of a tensor over the largest |numeric| of that tensor; `at` says where. */
 export async function gradCheck(core: Core, sequences: Sequences, targets: Targets): Promise<{ maxRelativeError: number; at: string }> {
   const { layout } = core
+  const weights = Float64Array.from(core.weights()) // now: others may be set while the gradients are on their way
   const { gradients: analytic } = await gradients(core, sequences, targets, { initial: undefined, reduction: 'mean', bptt: undefined })
   const layers = (analytic as unknown as { layers: readonly Record<string, { data: Float32Array }>[] }).layers
   const lossAt = lossOracle(core, sequences, targets)
-  const weights = Float64Array.from(core.weights())
   const random = new Random(0, 'CHECK')
 
   let worst = { maxRelativeError: 0, at: '' }

@@ -1,7 +1,7 @@
 /* setWeights(): what users pass as U, W, b, V, c, checked and laid into a copy of the block. What is left out stays. */
 import { BpttError, show } from '../errors.js'
 import { type Parameter, type ParameterName, type ParameterTable, parameterView } from '../network/parameters.js'
-import { badNumber, copyNumbers, countOf, denseOf, firstBad, flatOf, plural, shapeText } from '../sequences/numbers.js'
+import { badNumber, copyNumbers, countOf, denseOf, firstBad, flatOf, listOf, plural, shapeText } from '../sequences/numbers.js'
 
 const LAYER_NAMES = ['U', 'W', 'b', 'bh'] as const
 const HEAD_NAMES = ['V', 'c'] as const
@@ -34,13 +34,7 @@ export function readWeights(table: ParameterTable, now: Float32Array, given: unk
 type Set = (name: ParameterName, layer: number, value: unknown, at: string) => void
 
 function readLayers(value: unknown, layers: number, set: Set): void {
-  const list = flatOf(value, () => 'weights.layers')
-  if (!list)
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
-      at: 'weights.layers',
-      expected: 'an array with { U, W, b } for each layer',
-      received: show(value),
-    })
+  const list = listOf(value, () => 'weights.layers', 'cannot be used', 'an array with { U, W, b } for each layer')
   if (list.length !== layers)
     throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(list.length, 'layer')}; the network has ${plural(layers, 'layer')}`, {
       at: 'weights.layers',

@@ -18,6 +18,7 @@ import {
   flatOf,
   integersOf,
   isView,
+  listOf,
   type Path,
   plural,
   shapeText,
@@ -249,13 +250,7 @@ function copySource(
   }
   for (let i = 0; i < n; i++) {
     const path = () => `${at()}[${skip + i}]`
-    const step = flatOf(data[skip + i], path)
-    if (!step)
-      throw new BpttError('ERR_INVALID_ARG', 'is not a step', {
-        at: path(),
-        expected: `an array of ${R} numbers`,
-        received: show(data[skip + i]),
-      })
+    const step = listOf(data[skip + i], path, 'is not a step', `an array of ${R} numbers`)
     const count = countOf(step, path)
     if (count !== R) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'feature')}; the network takes ${R}`, { at: path() })
     copyNumbers(rows, to + i * R, step, 0, R, path)

@@ -93,6 +93,13 @@ export function flatOf(value: unknown, at: Path): Flat | undefined {
   return viewOf(value, at) ?? (isArray(value) ? value : undefined)
 }
 
+/** The same, or an error that says what it is not, and what is expected. */
+export function listOf(value: unknown, at: Path, what: string, expected = 'an array'): Flat {
+  const list = flatOf(value, at)
+  if (!list) throw new BpttError('ERR_INVALID_ARG', what, { at: at(), expected, received: show(value) })
+  return list
+}
+
 export const isView = (flat: Flat): flat is View => ArrayBuffer.isView(flat)
 
 /** Whether its elements may have a fraction. */
@@ -115,13 +122,7 @@ export interface Dense {
 export function denseOf(value: unknown, at: Path): Dense | undefined {
   if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) return undefined
   const { data, shape: dimensions, lengths } = value as { data: unknown; shape: unknown; lengths?: unknown }
-  const flat = flatOf(data, () => `${at()}.data`)
-  if (!flat)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a list of numbers', {
-      at: `${at()}.data`,
-      expected: 'a typed array or an array',
-      received: show(data),
-    })
+  const flat = listOf(data, () => `${at()}.data`, 'is not a list of numbers', 'a typed array or an array')
   const shape = integersOf(dimensions, () => `${at()}.shape`)
   const size = shape.reduce((a, b) => a * b, 1)
   const count = countOf(flat, () => `${at()}.data`)
@@ -143,8 +144,7 @@ export const shapeText = (shape: readonly (number | string)[]) => `[${shape.join
 
 /** A copy of a list of integers from 0 to `most`. */
 export function integersOf(value: unknown, at: Path, most = Number.MAX_SAFE_INTEGER): number[] {
-  const flat = flatOf(value, at)
-  if (!flat) throw new BpttError('ERR_INVALID_ARG', 'is not a list of integers', { at: at(), expected: 'an array', received: show(value) })
+  const flat = listOf(value, at, 'is not a list of integers')
   const count = countOf(flat, at)
   const list: number[] = []
   for (let i = 0; i < count; i++) {

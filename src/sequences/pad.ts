@@ -6,7 +6,7 @@ import { LIMITS } from '../check/limits.js'
 import { Options } from '../check/values.js'
 import { BpttError, show } from '../errors.js'
 import type { Sequence, Tensor } from '../types.js'
-import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, plural, shapeText } from './numbers.js'
+import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, listOf, plural, shapeText } from './numbers.js'
 
 export interface PadOptions {
   /** Steps of the result. Default: the longest sequence. */
@@ -33,13 +33,7 @@ interface Source {
  * @throws ERR_UNKNOWN_OPTION, ERR_INVALID_ARG, ERR_OUT_OF_RANGE for options; ERR_SHAPE_MISMATCH where steps differ in their features
  */
 export function padSequences(xs: ArrayLike<Sequence>, options: PadOptions = {}): Tensor {
-  const list = flatOf(xs, () => 'xs')
-  if (!list)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a list of sequences', {
-      at: 'xs',
-      expected: 'an array of sequences',
-      received: show(xs),
-    })
+  const list = listOf(xs, () => 'xs', 'is not a list of sequences', 'an array of sequences')
   const B = countOf(list, () => 'xs')
   const sources = Array.from({ length: B }, (_, b) => sourceOf(list[b], `xs[${b}]`))
   const { maxlen = sources.reduce((most, { steps }) => Math.max(most, steps), 0), padding, truncating, value } = readOptions(options)

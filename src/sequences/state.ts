@@ -6,7 +6,7 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Num, State } from '../types.js'
 import type { Upstream } from './data.js'
-import { allocate, badNumber, copyNumbers, countOf, type Dense, denseOf, firstBad, flatOf, plural, shapeText } from './numbers.js'
+import { allocate, badNumber, copyNumbers, countOf, type Dense, denseOf, firstBad, flatOf, listOf, plural, shapeText } from './numbers.js'
 
 /**
  * Initial states, [B, s_k] for each layer; undefined stays undefined (zero).
@@ -59,13 +59,7 @@ function nestedRows(rows: ArrayLike<unknown>, B: number, S: number, at: string):
   const target = allocate(Float32Array, B * S, () => at)
   for (let b = 0; b < B; b++) {
     const path = () => `${at}[${b}]`
-    const row = flatOf(list[b], path)
-    if (!row)
-      throw new BpttError('ERR_INVALID_ARG', 'is not the state of a sequence', {
-        at: path(),
-        expected: `an array of ${S} numbers`,
-        received: show(list[b]),
-      })
+    const row = listOf(list[b], path, 'is not the state of a sequence', `an array of ${S} numbers`)
     const units = countOf(row, path)
     if (units !== S) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(units, 'number')}; the state has ${S}`, { at: path() })
     copyNumbers(target, b * S, row, 0, S, path)
@@ -95,13 +89,7 @@ export function readUpstream(network: Network, value: unknown, B: number, T: num
 }
 
 function upstreamStates(states: unknown, sizes: readonly number[], network: Network, B: number, T: number, at: string): Float32Array[] {
-  const list = flatOf(states, () => at)
-  if (!list)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a list of tensors', {
-      at,
-      expected: 'an array with { data, shape } for each layer',
-      received: show(states),
-    })
+  const list = listOf(states, () => at, 'is not a list of tensors', 'an array with { data, shape } for each layer')
   checkLayers(
     countOf(list, () => at),
     network,

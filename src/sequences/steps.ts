@@ -2,21 +2,15 @@
  * Lists that go with sequences: one entry a sequence, and in it one a step. The checks that masks, targets and weights share, and the
  * walk from the rows of Sequences back to the user's steps.
  */
-import { BpttError, show } from '../errors.js'
+import { BpttError } from '../errors.js'
 import type { Sequences } from './data.js'
-import { countOf, type Flat, flatOf, plural } from './numbers.js'
+import { countOf, type Flat, listOf, plural } from './numbers.js'
 
 type Steps = Pick<Sequences, 'given' | 'padded'>
 
 /** A list with one entry for each sequence. */
 export function sequenceList(value: unknown, at: string, B: number, x: string): Flat {
-  const list = flatOf(value, () => at)
-  if (!list)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each sequence', {
-      at,
-      expected: 'an array',
-      received: show(value),
-    })
+  const list = listOf(value, () => at, 'is not a list with an entry for each sequence')
   checkCount(
     countOf(list, () => at),
     B,
@@ -34,13 +28,7 @@ export function checkCount(count: number, B: number, at: string, x: string) {
 /** Entry b of such a list: itself a list, with one entry for each of the user's steps. */
 export function stepList(value: unknown, name: string, b: number, sequences: Steps, x: string): Flat {
   const at = () => `${name}[${b}]`
-  const list = flatOf(value, at)
-  if (!list)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a list with an entry for each step', {
-      at: at(),
-      expected: 'an array',
-      received: show(value),
-    })
+  const list = listOf(value, at, 'is not a list with an entry for each step')
   checkSteps(countOf(list, at), (n) => plural(n, 'entry', 'entries'), at(), b, sequences, x)
   return list
 }

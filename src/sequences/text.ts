@@ -4,7 +4,7 @@
  */
 import { BpttError, show } from '../errors.js'
 import type { Num, Vocabulary } from '../types.js'
-import { countOf, flatOf, type Path, plural } from './numbers.js'
+import { countOf, listOf, type Path, plural } from './numbers.js'
 
 /** Tokens of a string. An unknown character is ERR_LABEL at `<at>[position]`, counted in characters. */
 export function tokensOf(characters: readonly string[], text: string, at: Path): Int32Array {
@@ -46,13 +46,7 @@ export function vocabularyOf(characters: readonly string[]): Vocabulary {
       return tokensOf(labels, text, () => 'text')
     },
     decode(ids: Num): string {
-      const list = flatOf(ids, () => 'ids')
-      if (!list)
-        throw new BpttError('ERR_INVALID_ARG', 'is not a list of tokens', {
-          at: 'ids',
-          expected: 'an array or a typed array',
-          received: show(ids),
-        })
+      const list = listOf(ids, () => 'ids', 'is not a list of tokens', 'an array or a typed array')
       const count = countOf(list, () => 'ids')
       const parts: string[] = []
       for (let i = 0; i < count; i++) {
