@@ -1,7 +1,6 @@
 /* configure(): what holds for the whole process. */
 import { configureWorker } from './backends/remote.js'
-import { Options } from './check/values.js'
-import { BpttError, show } from './errors.js'
+import { invalid, Options } from './check/values.js'
 
 /**
  * Who makes the one training Worker, for WebAssembly and the reference: a function (where a bundler cannot follow the package's own), or
@@ -12,10 +11,6 @@ import { BpttError, show } from './errors.js'
 export function configure(o: { worker?: false | (() => object) }): void {
   const worker = new Options(o, 'options', 'configure').get('worker')
   if (worker !== undefined && worker !== false && typeof worker !== 'function')
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
-      at: 'options.worker',
-      expected: 'false or a function that makes a Worker',
-      received: show(worker),
-    })
+    throw invalid('options.worker', 'false or a function that makes a Worker', worker)
   configureWorker(worker as undefined | false | (() => unknown))
 }

@@ -5,7 +5,7 @@ import type { Budget } from '../plan/segments.js'
 import type { OptimizerSettings, ScheduleSettings, TrainSettings, UpdateSettings } from '../training/settings.js'
 import { NONLINEARITIES, READOUTS, readOutput } from './config.js'
 import { LIMITS } from './limits.js'
-import { choice, elements, finite, integer, Options, string } from './values.js'
+import { choice, elements, finite, integer, invalid, Options, string } from './values.js'
 
 const wrong = (at: string, summary: string, hint?: string) => new BpttError('ERR_INVALID_ARG', summary, { at, hint })
 
@@ -40,8 +40,7 @@ function readUpdate(o: Options<'train'> | Options<'trainer'>): UpdateSettings {
   const bound = (name: 'clipNorm' | 'clipValue', fallback: number | undefined) =>
     (o as Options<'trainer'>).read(name, fallback, (value, at) => {
       if (value === false) return undefined
-      if (typeof value !== 'number')
-        throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'a number or false', received: show(value) })
+      if (typeof value !== 'number') throw invalid(at, 'a number or false', value)
       return finite(value, at, { min: 0, max: Infinity, above: true })
     })
   return {
@@ -237,18 +236,12 @@ function readClassWeight(value: unknown, at: string, { output }: Network): 'bala
 function readSignal(value: unknown, at: string): AbortSignal {
   const signal = value as AbortSignal | null
   if (signal === null || typeof signal !== 'object' || typeof signal.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', {
-      at,
-      expected: 'an AbortSignal',
-      received: show(value),
-      hint: 'const stop = new AbortController(), then signal: stop.signal.',
-    })
+    throw invalid(at, 'an AbortSignal', value, 'const stop = new AbortController(), then signal: stop.signal.')
   return signal
 }
 
 function readCallback<F>(value: unknown, at: string): F {
-  if (typeof value !== 'function')
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'a function', received: show(value) })
+  if (typeof value !== 'function') throw invalid(at, 'a function', value)
   return value as F
 }
 

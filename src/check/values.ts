@@ -10,7 +10,7 @@ export interface Range {
   readonly below?: boolean
 }
 
-const invalid = (at: string, expected: string, value: unknown, hint?: string) =>
+export const invalid = (at: string, expected: string, value: unknown, hint?: string) =>
   new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected, received: show(value), hint })
 
 function inRange(value: number, at: string, kind: string, { min, max, above, below }: Range): number {

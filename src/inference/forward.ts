@@ -2,6 +2,7 @@
 import { BpttError } from '../errors.js'
 import type { Core } from '../model/core.js'
 import type { Sequences } from '../sequences/data.js'
+import { sizeOf } from '../sequences/numbers.js'
 import type { State, Tensor } from '../types.js'
 import { forEachChunk } from './chunks.js'
 import { expandRows, expandSteps, longest } from './expand.js'
@@ -17,7 +18,7 @@ export interface Forward {
 
 /** Zeros of this shape, or ERR_OUT_OF_MEMORY. */
 export function tensor(shape: number[]): Tensor {
-  const size = shape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(shape)
   try {
     return { shape, data: new Float32Array(size) }
   } catch (cause) {

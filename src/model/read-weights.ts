@@ -1,7 +1,7 @@
 /* setWeights(): what users pass as U, W, b, V, c, checked and laid into a copy of the block. What is left out stays. */
 import { BpttError, show } from '../errors.js'
 import { type Parameter, type ParameterName, type ParameterTable, parameterView } from '../network/parameters.js'
-import { badNumber, copyNumbers, countOf, denseOf, firstBad, flatOf, listOf, plural, shapeText } from '../sequences/numbers.js'
+import { copyFinite, countOf, denseOf, flatOf, listOf, plural, shapeText } from '../sequences/numbers.js'
 
 const LAYER_NAMES = ['U', 'W', 'b', 'bh'] as const
 const HEAD_NAMES = ['V', 'c'] as const
@@ -77,16 +77,12 @@ function readValues(value: unknown, { shape, size }: Parameter, out: Float32Arra
     for (let n = 0; n < N; n++) {
       const row = flatOf(list[n], () => `${at}[${n}]`)
       if (!row || countOf(row, () => `${at}[${n}]`) !== K) throw mismatch(`${at}[${n}]`, [K], row ? String(row.length) : show(list[n]))
-      copyNumbers(out, n * K, row, 0, K, () => `${at}[${n}]`)
-      const bad = firstBad(out, n * K, n * K + K, 0)
-      if (bad >= 0) throw badNumber(row[bad - n * K], `${at}[${n}][${bad - n * K}]`)
+      copyFinite(out, n * K, row, K, () => `${at}[${n}]`)
     }
     return
   }
   if (count !== size) throw mismatch(at, shape, plural(count, 'value'))
-  copyNumbers(out, 0, list, 0, size, () => at)
-  const bad = firstBad(out, 0, size, 0)
-  if (bad >= 0) throw badNumber(list[bad], `${at}${tensor ? '.data' : ''}[${bad}]`)
+  copyFinite(out, 0, list, size, () => (tensor ? `${at}.data` : at))
 }
 
 const mismatch = (at: string, shape: readonly number[], received: string) =>

@@ -25,11 +25,7 @@ export class Memory {
   private readonly bytes: number[] = new Array(REGIONS).fill(0)
   private regions: Views[]
   /** Views made so far, by address. */
-  private readonly cache = {
-    floats: new Map<number, Floats>(),
-    ints: new Map<number, Int32Array>(),
-    doubles: new Map<number, Float64Array>(),
-  }
+  private readonly cache: { [K in keyof Views]: Map<number, Views[K]> } = { floats: new Map(), ints: new Map(), doubles: new Map() }
 
   /** @param wide the oracle's memory. */
   constructor(private readonly wide: boolean) {
@@ -71,18 +67,18 @@ export class Memory {
 
   /** Everything from an address to the end of its region. */
   floats(at: number): Floats {
-    let view = this.cache.floats.get(at)
-    if (!view) this.cache.floats.set(at, (view = this.regions[regionOf(at)]!.floats.subarray(floatOffset(at))))
-    return view
+    return this.view('floats', at, floatOffset(at))
   }
   ints(at: number): Int32Array {
-    let view = this.cache.ints.get(at)
-    if (!view) this.cache.ints.set(at, (view = this.regions[regionOf(at)]!.ints.subarray(floatOffset(at))))
-    return view
+    return this.view('ints', at, floatOffset(at))
   }
   doubles(at: number): Float64Array {
-    let view = this.cache.doubles.get(at)
-    if (!view) this.cache.doubles.set(at, (view = this.regions[regionOf(at)]!.doubles.subarray(floatOffset(at) / 2)))
+    return this.view('doubles', at, floatOffset(at) / 2)
+  }
+  private view<K extends keyof Views>(kind: K, at: number, first: number): Views[K] {
+    const cache = this.cache[kind]
+    let view = cache.get(at)
+    if (!view) cache.set(at, (view = this.regions[regionOf(at)]![kind].subarray(first) as Views[K]))
     return view
   }
 

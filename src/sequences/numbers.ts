@@ -124,7 +124,7 @@ export function denseOf(value: unknown, at: Path): Dense | undefined {
   const { data, shape: dimensions, lengths } = value as { data: unknown; shape: unknown; lengths?: unknown }
   const flat = listOf(data, () => `${at()}.data`, 'is not a list of numbers', 'a typed array or an array')
   const shape = integersOf(dimensions, () => `${at()}.shape`)
-  const size = shape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(shape)
   const count = countOf(flat, () => `${at()}.data`)
   if (count !== size)
     throw new BpttError(
@@ -139,6 +139,9 @@ export function denseOf(value: unknown, at: Path): Dense | undefined {
 
 /** `1 step`, `2 steps` */
 export const plural = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`
+
+/** Elements of a tensor of this shape. */
+export const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
 
 export const shapeText = (shape: readonly (number | string)[]) => `[${shape.join(', ')}]`
 
@@ -181,6 +184,13 @@ export function copyNumbers(target: Float32Array | Int32Array, at: number, flat:
       const value = flat[start + i]
       target[at + i] = typeof value === 'number' ? value : Number.NaN
     }
+}
+
+/** n numbers, all finite. `path`: of the list, to which the place in it is added. */
+export function copyFinite(target: Float32Array, at: number, flat: Flat, n: number, path: Path) {
+  copyNumbers(target, at, flat, 0, n, path)
+  const bad = firstBad(target, at, at + n, 0) - at
+  if (bad >= 0) throw badNumber(flat[bad], `${path()}[${bad}]`)
 }
 
 const BAD_INTEGER = -1

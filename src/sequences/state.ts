@@ -6,7 +6,7 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Num, State } from '../types.js'
 import type { Upstream } from './data.js'
-import { allocate, badNumber, copyNumbers, countOf, type Dense, denseOf, firstBad, flatOf, listOf, plural, shapeText } from './numbers.js'
+import { allocate, copyFinite, countOf, type Dense, denseOf, flatOf, listOf, plural, shapeText, sizeOf } from './numbers.js'
 
 /**
  * Initial states, [B, s_k] for each layer; undefined stays undefined (zero).
@@ -62,9 +62,7 @@ function nestedRows(rows: ArrayLike<unknown>, B: number, S: number, at: string):
     const row = listOf(list[b], path, 'is not the state of a sequence', `an array of ${S} numbers`)
     const units = countOf(row, path)
     if (units !== S) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(units, 'number')}; the state has ${S}`, { at: path() })
-    copyNumbers(target, b * S, row, 0, S, path)
-    const bad = firstBad(target, b * S, (b + 1) * S, 0)
-    if (bad >= 0) throw badNumber(row[bad - b * S], `${path()}[${bad - b * S}]`)
+    copyFinite(target, b * S, row, S, path)
   }
   return target
 }
@@ -118,11 +116,9 @@ function denseNumbers(value: unknown, shape: readonly number[], at: string): Flo
       expected: shapeText(shape),
       received: shapeText(tensor.shape),
     })
-  const size = shape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(shape)
   const target = allocate(Float32Array, size, () => at)
-  copyNumbers(target, 0, tensor.data, 0, size, () => `${at}.data`)
-  const bad = firstBad(target, 0, size, 0)
-  if (bad >= 0) throw badNumber(tensor.data[bad], `${at}.data[${bad}]`)
+  copyFinite(target, 0, tensor.data, size, () => `${at}.data`)
   return target
 }
 

@@ -3,7 +3,7 @@ import type { Write } from '../backends/engine.js'
 import { BpttError } from '../errors.js'
 import { pick } from '../inference/chunks.js'
 import { type Baseline, baselineOf, targetMean } from '../inference/metrics.js'
-import { batcherOf, placeData, targetWidth } from '../inference/pass.js'
+import { batcherOf, everyId, placeData, targetWidth } from '../inference/pass.js'
 import type { Core } from '../model/core.js'
 import type { DataPlaces } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
@@ -69,7 +69,7 @@ function dataFields(data: unknown, at: string): Record<string, unknown> {
 /** Its rows may be the user's own (Sequences.lent): they must have been handed on when the call ends. */
 export function readDataSet(core: Core, data: unknown, settings: TrainSettings): DataSet {
   const { sequences, targets, groups } = readExamples(core, data, '', { ...settings, lend: true })
-  const all = Int32Array.from({ length: sequences.count }, (_, id) => id)
+  const all = everyId(sequences.count)
   const { validation: wanted } = settings
   let train: Int32Array = all
   let validation: Examples | undefined

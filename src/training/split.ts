@@ -1,5 +1,6 @@
 /* Which sequences are kept from training for validation. */
 import { BpttError } from '../errors.js'
+import { everyId } from '../inference/pass.js'
 import type { Network } from '../network/network.js'
 import { Random } from '../network/random.js'
 import type { Targets } from '../sequences/data.js'
@@ -20,7 +21,7 @@ export interface SplitRequest {
 /** 'auto': by groups where they are given, else stratified by class (one softmax target a sequence), else shuffled. */
 export function split(network: Network, count: number, targets: Targets, { fraction, by, seed, groups }: SplitRequest): Split {
   const random = new Random(seed, 'SPLIT')
-  const all = Int32Array.from({ length: count }, (_, id) => id)
+  const all = everyId(count)
   if (by === 'group' && !groups)
     throw new BpttError('ERR_INVALID_ARG', 'validation by group needs groups', {
       at: 'options.validation.by',

@@ -1,6 +1,6 @@
 /* trainer(): single updates for the user's own loop, with moments that live as long as the trainer. */
 import { readStepCall, readStepOptions } from '../check/options.js'
-import { pass } from '../inference/pass.js'
+import { everyId, pass } from '../inference/pass.js'
 import type { Core } from '../model/core.js'
 import { Status } from '../plan/operations.js'
 import { readInitialState } from '../sequences/state.js'
@@ -45,7 +45,7 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
         optimizer.starts = []
         memory = core.memory
         if (status !== Status.DONE) {
-          const ids = Int32Array.from({ length: sequences.count }, (_, id) => id)
+          const ids = everyId(sequences.count)
           throw await nonfinite(core, examples, { epoch: 0, batch: 0, ids }, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient')
         }
         optimizer.updates++
