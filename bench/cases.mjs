@@ -150,6 +150,11 @@ export const cases = {
       check: (cell, logits) => verified(logits, oracleOf(cell).logits),
     }),
   },
+  predict: {
+    help: 'model.predictMany() of the batch from a Float32Array: the same pass with everything that users get around it, probabilities too',
+    flop: flop.forward,
+    prepare: preparePredict,
+  },
   backward: {
     help: 'all gradients from that of the logits: what a step does after its loss and before its update',
     flop: flop.backward,
@@ -186,6 +191,35 @@ export const cases = {
     flop: flop.push,
     prepare: preparePush,
   },
+}
+
+/** Softmax of the rows that the head makes, in float64. */
+const probabilitiesOf = once((cell) => {
+  const { logits } = oracleOf(cell)
+  const rows = Array.from({ length: logits.length / stride(cell.t) }, (_, i) => [
+    ...logits.subarray(i * stride(cell.t)).subarray(0, cell.t),
+  ])
+  return rows.map((row) => {
+    const powers = row.map((z) => Math.exp(z - Math.max(...row)))
+    const sum = powers.reduce((a, b) => a + b)
+    return powers.map((power) => power / sum)
+  })
+})
+
+async function preparePredict(cell, contender) {
+  const problem = problemOf(cell)
+  const model = modelOf(problem, contender)
+  const { B, T, readout } = cell
+  // Answers go by sequence, rows of a plan step by step.
+  const answers = async (steps) => {
+    const all = await model.predictMany(problem.examples(steps).x)
+    const ordered = readout === 'all' ? Array.from({ length: B * steps }, (_, row) => all[row % B][Math.floor(row / B)]) : all
+    return Float32Array.from(ordered.flatMap(({ probabilities }) => [...probabilities]))
+  }
+  const error = verified(await withIsa(contender, () => answers(stepsOf(cell))), probabilitiesOf(cell).flat())
+  const bits = digest(await answers(T))
+  const { x } = problem.examples(T)
+  return { error, bits, call: () => model.predictMany(x).then(() => {}), units: 1, dispose: () => model.dispose() }
 }
 
 const changeOf = (cell, after) => after.map((p, i) => p - problemOf(cell).weights[i])

@@ -2,8 +2,8 @@
  * npm run bench: the package's backends and instruction sets side by side. Each case is verified, then timed (cases.mjs, clock.mjs).
  *
  * A record of --json: { cell, case, backend, description, verified, error, seconds: { median, best, samples }, ran (the share of the time that
- * it had a processor; below 1 others were in the way), perSecond, gflops or gelements (10⁹ a second), peakShare, stepRatio (train and ragged: its time
- * by that of the bare step) }
+ * it had a processor; below 1 others were in the way), perSecond, gflops or gelements (10⁹ a second), peakShare, bareRatio (train, ragged and predict:
+ * its time by that of the bare step or forward pass) }
  */
 import { cases } from './cases.mjs'
 import { cells } from './cells.mjs'
@@ -67,6 +67,9 @@ function options() {
   }
 }
 
+/** What users call, by the plan that it runs. */
+const BARE = { train: 'step', ragged: 'step', predict: 'forward' }
+
 /** Verifies a case on each contender that can bear it, then times them in turn. */
 async function race(cell, name, contenders, { seconds, all }, peaks, left) {
   const { prepare, flop, elements } = cases[name]
@@ -129,9 +132,9 @@ async function compare(settings, contenders, peaks) {
       note(`${cell.id} ${name} …`)
       records.push(...(await race(cell, name, contenders, settings, peaks, left)))
     }
-    for (const record of records.filter((one) => (one.case === 'train' || one.case === 'ragged') && one.cell === cell.id)) {
-      const bare = records.find((one) => one.case === 'step' && one.cell === cell.id && one.backend === record.backend)
-      if (bare) record.stepRatio = record.seconds.median / bare.seconds.median
+    for (const record of records.filter((one) => one.case in BARE && one.cell === cell.id)) {
+      const bare = records.find((one) => one.case === BARE[record.case] && one.cell === cell.id && one.backend === record.backend)
+      if (bare) record.bareRatio = record.seconds.median / bare.seconds.median
     }
   }
   return { records, left }
@@ -182,7 +185,7 @@ async function main() {
     )
   console.log(`${head}\n\n${resultTable(records)}`)
   console.log(
-    '\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. ran: the share of its time that a case had\na processor; where that is less than all, other programs are in the figure. error: largest difference from float64, by the\nlargest element. / step: the time of an update in train() by that of the bare step.',
+    '\nMedian and best of rounds; rates by the median. Ge: 10⁹ elements a second. ran: the share of its time that a case had\na processor; where that is less than all, other programs are in the figure. error: largest difference from float64, by the\nlargest element. / bare: the time of an update in train() by that of the bare step, of predictMany() by that of the bare forward pass.',
   )
   if (left.length)
     console.log(

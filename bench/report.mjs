@@ -36,7 +36,7 @@ export const resultTable = (records) =>
       ['of peak', 9, ({ peakShare }) => percent(peakShare)],
       ['ran', 7, ({ ran }) => (ran === undefined ? 'n/a' : percent(ran))],
       ['error', 7, ({ error }) => error.toExponential(0)],
-      ['/ step', 8, ({ stepRatio }) => (stepRatio === undefined ? '' : stepRatio.toFixed(2))],
+      ['/ bare', 8, ({ bareRatio }) => (bareRatio === undefined ? '' : bareRatio.toFixed(2))],
     ],
     records,
   )

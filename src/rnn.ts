@@ -172,14 +172,14 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
   /** The answer for ONE sequence. */
   async predict(x: X<I>): Promise<Prediction<O, R>> {
     const core = checked(RNN.#of(this))
-    const [answer] = await predictions(core, readOneSequence(core.network, x))
+    const [answer] = await predictions(core, readOneSequence(core.network, x, { lend: true }))
     return answer as Prediction<O, R>
   }
 
   /** The answers for many sequences. */
   async predictMany(xs: Many<I>): Promise<Prediction<O, R>[]> {
     const core = checked(RNN.#of(this))
-    return (await predictions(core, readSequences(core.network, xs, { allowNone: true, at: 'xs' }))) as Prediction<O, R>[]
+    return (await predictions(core, readSequences(core.network, xs, { allowNone: true, lend: true, at: 'xs' }))) as Prediction<O, R>[]
   }
 
   /**

@@ -18,7 +18,7 @@ interface Entry {
   gflops?: number
   gelements?: number
   peakShare?: number
-  stepRatio?: number
+  bareRatio?: number
 }
 
 const usable = ['native', 'wasm', 'reference'].filter((name) => {
@@ -36,11 +36,11 @@ describe('npm run bench', () => {
     const { machine, records, left } = JSON.parse(stdout) as { machine: Record<string, unknown>; records: Entry[]; left: string[] }
     expect(machine).toMatchObject({ node: process.version, cpu: expect.any(String), commit: expect.any(String) })
     expect(left).toEqual([])
-    for (const name of ['matmul', 'tanh', 'forward', 'backward', 'step', 'train', 'ragged', 'push']) {
+    for (const name of ['matmul', 'tanh', 'forward', 'predict', 'backward', 'step', 'train', 'ragged', 'push']) {
       const backends = records.filter((record) => record.case === name).map(({ backend }) => backend.split('/')[0])
       expect([...new Set(backends)], name).toEqual(usable)
     }
-    for (const { cell, verified: right, error, seconds, perSecond, gflops, gelements, peakShare, stepRatio, ...record } of records) {
+    for (const { cell, verified: right, error, seconds, perSecond, gflops, gelements, peakShare, bareRatio, ...record } of records) {
       expect(cell).toBe('stream')
       expect(right).toBe(true)
       expect(error).toBeLessThanOrEqual(TOLERANCE)
@@ -49,7 +49,7 @@ describe('npm run bench', () => {
       expect(seconds.median).toBeGreaterThanOrEqual(seconds.best)
       expect(perSecond).toBeCloseTo(1 / seconds.median)
       expect(record.case === 'tanh' ? gelements : gflops).toBeGreaterThan(0)
-      if (record.case === 'train') expect(stepRatio).toBeGreaterThan(0)
+      if (['train', 'ragged', 'predict'].includes(record.case)) expect(bareRatio).toBeGreaterThan(0)
       if (record.backend === 'reference') expect(peakShare).toBeUndefined()
     }
   }, 120_000)

@@ -277,6 +277,18 @@ describe.skipIf(!native)('a native engine', () => {
     expect((await running).reads[0]).toEqual(want)
   })
 
+  it('lets the event loop turn while one brief job follows another', async () => {
+    const engine = remote()
+    const { job } = layerJob(3, 20, 4, 6)
+    let turns = 0
+    const timer = setInterval(() => turns++, 1)
+    let jobs = 0
+    for (const end = performance.now() + 200; performance.now() < end; jobs++) await engine.submit(job)
+    clearInterval(timer)
+    expect(jobs).toBeGreaterThan(turns)
+    expect(turns).toBeGreaterThan(3)
+  })
+
   it('runs each instruction set that BPTT_ISA names, and refuses others by naming those', () => {
     const before = process.env.BPTT_ISA
     try {

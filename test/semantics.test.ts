@@ -246,6 +246,36 @@ onEach(BACKENDS, ({ config }) => {
     for (const model of [labelled, linear, ties]) model.dispose()
   })
 
+  it('what is asked about may be changed or given away as soon as the call is made', async () => {
+    for (const [state, B, T] of [
+      [8, 5, 6],
+      [8, 40, 300], // several passes
+      [260, 2, 3], // whose weights are drawn in slices
+    ] as const) {
+      const numbers = Float32Array.from({ length: B * T * 3 }, (_, i) => Math.sin(i))
+      const asked = () => ({ data: numbers.slice(), shape: [B, T, 3] })
+      const first = ({ data }: ReturnType<typeof asked>) => ({ data: data.subarray(0, T * 3), shape: [T, 3] })
+      const right = make({ state })
+      const want = await right.predictMany(asked())
+      const model = make({ state })
+      const [filled, given, waiting] = [asked(), asked(), asked()]
+      const answers = [model.predictMany(filled), model.predictMany(given), model.predict(first(waiting) as never)]
+      filled.data.fill(Number.NaN)
+      structuredClone(given.data, { transfer: [given.data.buffer] })
+      waiting.data.fill(9)
+      expect(await Promise.all(answers)).toEqual([want, want, want[0]])
+      const [idle, gone] = [asked(), asked()]
+      const once = model.predictMany(idle)
+      idle.data.fill(9)
+      expect(await once).toEqual(want)
+      const one = model.predict(first(gone) as never)
+      structuredClone(gone.data, { transfer: [gone.data.buffer] })
+      expect(await one).toEqual(want[0])
+      right.dispose()
+      model.dispose()
+    }
+  })
+
   it('one long sequence among many short ones: answers are never padded; what must be says so where it cannot be had', async () => {
     const model = make({ input: 1, state: 2 })
     const x = [new Float32Array(100_000), ...Array.from({ length: 30_000 }, () => [1])]

@@ -5,7 +5,7 @@
 //   availableThreads()                   → processors worth using
 //   createEngine(isa, portable, threads) → handle
 //   run(handle, …job)                    → seconds, on this thread
-//   submit(handle, …job)                 → Promise of seconds, by the runner
+//   submit(handle, …job, here)           → Promise of seconds, by the runner; seconds of a brief job, where `here`
 //   prepare(handle, bytes, planId, code, constants, frame, inputAt, input, outputAt, output) → function ()
 //   stop(handle), dispose(handle)
 //
@@ -209,16 +209,21 @@ napi_value create_engine(napi_env env, napi_callback_info info) {
   });
 }
 
+// All of a job that has begun, on this thread.
+napi_value run_here(napi_env env, Handle &handle, Job &job, napi_value outputs) {
+  job.run();
+  handle.engine->finish(job);
+  handle.report(env);
+  deliver(env, outputs, job);
+  return Napi::Number::New(env, job.seconds);
+}
+
 napi_value run(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const auto a = arguments_of<10>(env, info);
     const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
     const std::unique_ptr<Job> job = handle->engine->begin(request_of(env, a.data() + 1));
-    job->run();
-    handle->engine->finish(*job);
-    handle->report(env);
-    deliver(env, a[9], *job);
-    return static_cast<napi_value>(Napi::Number::New(env, job->seconds));
+    return run_here(env, *handle, *job, a[9]);
   });
 }
 
@@ -287,9 +292,10 @@ void start_runner(napi_env env, Instance &instance) {
 
 napi_value submit(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const auto a = arguments_of<10>(env, info);
+    const auto a = arguments_of<11>(env, info);
     const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
     Instance &instance = instance_of(env);
+    const bool here = boolean_of(env, a[10], "here");
     start_runner(env, instance);
     Pending &pending = instance.pending.emplace_back();
     napi_value promise = nullptr;
@@ -302,6 +308,12 @@ napi_value submit(napi_env env, napi_callback_info info) {
       if (pending.outputs) napi_delete_reference(env, pending.outputs);
       instance.pending.pop_back();
       throw;
+    }
+    if (here && pending.job->brief()) {
+      const std::unique_ptr<Job> job = std::move(pending.job);
+      napi_delete_reference(env, pending.outputs);
+      instance.pending.pop_back();
+      return run_here(env, *handle, *job, a[9]);
     }
     napi_create_promise(env, &pending.deferred, &promise);
     handle->report(env);

@@ -14,6 +14,10 @@ using namespace plan;
 const int32_t NEVER = 0;
 // A job of less work than this, some 50 microseconds, is over before parked workers have woken up.
 constexpr double WORTH_A_TEAM = 5e6;
+// A job of less work than this, with weights that the second cache holds, takes about a quarter of a millisecond; the
+// way to another thread and back some 40 microseconds.
+constexpr double WORTH_A_THREAD = 2.5e7;
+constexpr int64_t NEAR_BYTES = 2 << 20;
 // Plans that an engine remembers: a model uses a handful.
 constexpr size_t PROGRAMS = 64;
 
@@ -64,6 +68,7 @@ std::unique_ptr<Job> Engine::begin(const Request &request) {
   job->program = check(request, frames_);
   job->reads = request.reads;
   job->results.assign(frames_.list().size() * RESULT_FIELDS, 0);
+  for (const Frame &frame : frames_.list()) job->work += work_of(*job->program, frame);
   make_room(request);
   for (const Write &write : request.writes)
     if (write.bytes > 0) std::memcpy(regions_.at(write.at), write.data, static_cast<size_t>(write.bytes));
@@ -118,13 +123,13 @@ Setting Engine::setting(const Program &program, const int32_t *stop) const {
   return {kernels_, program, regions_, workspace_.data(), stop};
 }
 
+bool Job::brief() const { return work < WORTH_A_THREAD && engine->regions_.bytes(REGION_PACK) <= NEAR_BYTES; }
+
 void Job::run() noexcept {
   const FloatMode mode;
   const auto begin = std::chrono::steady_clock::now();
   try {
     const Setting setting = engine->setting(*program, &engine->stop_);
-    double work = 0;
-    for (const Frame &frame : engine->frames_.list()) work += work_of(*program, frame);
     Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1, engine->judge_);
     double *result = results.data();
     for (const Frame &frame : engine->frames_.list()) {

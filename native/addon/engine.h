@@ -38,9 +38,13 @@ struct Job {
   std::shared_ptr<const Program> program;
   std::vector<Place> reads;
   std::vector<double> results;  // RESULT_FIELDS for each frame
+  double work = 0;              // floating-point operations, roughly
   double seconds = 0;
   std::optional<Fault> fault;
 
+  // Over before it would be noticed: what another thread takes to begin, and this one to hear of its end, is a good
+  // part of it.
+  bool brief() const;
   void run() noexcept;
 };
 

@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers'
 import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
 import { WORKSPACE_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS } from '../plan/operations.js'
-import type { Plan } from '../plan/plan.js'
 import type {
   Arithmetic,
   Backend,
@@ -40,7 +40,7 @@ interface Addon {
   availableThreads(): number
   createEngine(isa: string, portable: boolean, threads: number): Handle
   run(engine: Handle, ...job: JobArguments): number
-  submit(engine: Handle, ...job: JobArguments): Promise<number>
+  submit(engine: Handle, ...job: [...JobArguments, here: boolean]): number | Promise<number>
   prepare(
     engine: Handle,
     bytes: Float64Array,
@@ -117,19 +117,39 @@ function allocate<T>(body: () => T): T {
   }
 }
 
-const planArguments = ({ id, code, constants }: Plan) => [id, code, constants] as const
-
 function jobArguments({ bytes, plan, frames, count, writes, reads }: Job): JobArguments {
   const outputs = allocate(() => [
     new Float64Array(count * RESULT_FIELDS),
     ...reads.map(({ kind, length }) => (kind === 'float32' ? new Float32Array(length) : new Float64Array(length))),
   ])
-  const at = Int32Array.from([...writes, ...reads], (place) => place.at)
-  return [Float64Array.from(bytes), ...planArguments(plan), frames, count, at, writes.map(({ data }) => data), outputs]
+  const at = new Int32Array(writes.length + reads.length)
+  writes.forEach((write, i) => {
+    at[i] = write.at
+  })
+  reads.forEach((read, i) => {
+    at[writes.length + i] = read.at
+  })
+  return [new Float64Array(bytes), plan.id, plan.code, plan.constants, frames, count, at, writes.map(({ data }) => data), outputs]
 }
 
 function jobResult(seconds: number, [results, ...reads]: (Float32Array | Float64Array)[]): JobResult {
   return { results: results as Float64Array, reads, seconds }
+}
+
+/** Brief jobs run on the thread that asks, and end in the same turn of its event loop, which no row of them may hold up for longer. */
+const TURN_MS = 4
+let turnBegan: number | undefined
+
+/** Whether this turn of the event loop has not lasted too long yet. */
+function turnIsYoung(): boolean {
+  const now = performance.now()
+  if (turnBegan === undefined) {
+    turnBegan = now
+    setImmediate(() => {
+      turnBegan = undefined
+    })
+  }
+  return now - turnBegan < TURN_MS
 }
 
 class NativeEngine implements Engine, LocalEngine {
@@ -156,7 +176,7 @@ class NativeEngine implements Engine, LocalEngine {
   async submit(job: Job): Promise<JobResult> {
     const args = jobArguments(job)
     try {
-      return jobResult(await this.addon.submit(this.handle, ...args), args[8])
+      return jobResult(await this.addon.submit(this.handle, ...args, turnIsYoung()), args[8])
     } catch (error) {
       throw translated(error)
     }
@@ -168,7 +188,7 @@ class NativeEngine implements Engine, LocalEngine {
     const x = input.kind === 'int32' ? new Int32Array(buffer, 0, input.length) : new Float32Array(buffer, 0, input.length)
     const y = new Float32Array(buffer, 4 * input.length)
     const step = calling(() =>
-      this.addon.prepare(this.handle, Float64Array.from(bytes), ...planArguments(plan), frame, input.at, x, output.at, y),
+      this.addon.prepare(this.handle, new Float64Array(bytes), plan.id, plan.code, plan.constants, frame, input.at, x, output.at, y),
     )
     const run = () => {
       try {

@@ -7,11 +7,13 @@ import { layerInput } from '../network/network.js'
 import type { Sequences, Targets } from '../sequences/data.js'
 import { everyId, type PassRequest, type PassResult, pass, targetWidth } from './pass.js'
 
-/** About 10 ms of work for a kernel at 100 GFLOP/s, and activations that stay near the processor. */
-const CHUNK_FLOP = 1e9
+/** About 30 ms of work for a kernel at 100 GFLOP/s. */
+const CHUNK_FLOP = 3e9
+/** Sequences side by side that fill a kernel's tiles, and hide the reading of W at every step (docs/performance.md): whatever they take. */
+const FULL = 32
+/** Of activations that stay near the processor; of few sequences, which are long, those of a segment do. */
 const MOST_ROWS = 8192
-/** Sequences side by side with which the arithmetic decides, and no longer the reading of W at every step (docs/performance.md). */
-const FULL = 8
+const MOST_ROWS_OF_FEW = 32768
 
 export interface Chunk {
   /** The sequences of the chunk, by their number in the call. */
@@ -21,7 +23,7 @@ export interface Chunk {
   readonly result: PassResult
 }
 
-interface ChunkRequest extends Omit<PassRequest, 'sequences' | 'targets' | 'upstream' | 'initial' | 'frame'> {
+interface ChunkRequest extends Pick<PassRequest, 'wants' | 'budget' | 'reads' | 'final'> {
   readonly initial?: readonly Float32Array[] | undefined
 }
 
@@ -34,19 +36,24 @@ export async function forEachChunk(
   visit: (chunk: Chunk) => void,
 ): Promise<void> {
   let weights = core.held()
-  for (const ids of chunkIds(core, sequences)) {
-    const part = pick(core, sequences, targets, ids)
+  const chunks = chunkIds(core, sequences)
+  // What is lent is handed on by the end of this call, or copied.
+  const all =
+    sequences.lent && !(chunks.length === 1 && core.prompt) ? { ...sequences, rows: sequences.rows.slice(), lent: false } : sequences
+  for (const ids of chunks) {
+    const part = pick(core, all, targets, ids)
+    const { wants, budget, reads, final } = request
     const initial = request.initial?.map((states, k) => pickRows(states, core.network.state[k]!, ids))
-    const result = await pass(core, { ...request, ...part, initial, weights })
+    const result = await pass(core, { sequences: part.sequences, targets: part.targets, wants, budget, reads, final, initial, weights })
     weights ??= core.held()
-    visit({ ids, ...part, result })
+    visit({ ids, sequences: part.sequences, targets: part.targets, result })
   }
 }
 
 /** Whether so many sequences, of so many rows in all, make one pass; a single one always does. */
 function bearable({ network }: Core, count: number, rows: number): boolean {
   const flopPerRow = 2 * network.state.reduce((sum, S, k) => sum + S * (S + layerInput(network, k)), 0)
-  return count === 1 || (rows <= MOST_ROWS && (count <= FULL || rows * flopPerRow <= CHUNK_FLOP))
+  return count === 1 || (count <= FULL ? rows <= MOST_ROWS_OF_FEW : rows <= MOST_ROWS && rows * flopPerRow <= CHUNK_FLOP)
 }
 
 /** Of `count` sequences of one length, how many make a pass. */
@@ -59,7 +66,8 @@ function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
   const rows = (id: number) => offsets[id + 1]! - offsets[id]!
   if (count === 0) return []
   if (bearable(core, count, offsets[count]!)) return [everyId(count)]
-  const ids = everyId(count).sort((a, b) => rows(b) - rows(a) || a - b)
+  const ids = everyId(count)
+  if (ids.some((id) => rows(id) !== rows(0))) ids.sort((a, b) => rows(b) - rows(a) || a - b)
   const chunks: Int32Array[] = []
   for (let from = 0, to = 0, sum = 0; from < count; from = to, sum = 0) {
     do sum += rows(ids[to++]!)
@@ -69,21 +77,23 @@ function chunkIds(core: Core, { count, offsets }: Sequences): Int32Array[] {
   return chunks
 }
 
-/** These sequences alone. */
+/** These sequences alone, where they lie next to each other in the memory of all. */
 export function pick(
   core: Core,
   all: Sequences,
   targets: Targets | undefined,
   ids: Int32Array,
 ): { sequences: Sequences; targets: Targets | undefined } {
-  if (ids.length === all.count) return { sequences: all, targets }
+  const n = ids.length
+  if (n === all.count) return { sequences: all, targets }
   const R = core.network.input.tokens ? 1 : core.network.input.size
-  const offsets = new Int32Array(ids.length + 1)
-  ids.forEach((id, j) => {
-    offsets[j + 1] = offsets[j]! + all.offsets[id + 1]! - all.offsets[id]!
-  })
+  const offsets = new Int32Array(n + 1)
+  for (let j = 0; j < n; j++) offsets[j + 1] = offsets[j]! + all.offsets[ids[j]! + 1]! - all.offsets[ids[j]!]!
+  const together = !all.lent && ids.every((id, j) => id === ids[0]! + j)
   const byRow = <A extends Int32Array | Float32Array>(source: A, width: number): A => {
-    const rows = source.slice(0, offsets[ids.length]! * width) as A
+    const first = all.offsets[ids[0]!]!
+    if (together) return source.subarray(first * width, (first + offsets[n]!) * width) as A
+    const rows = new (source.constructor as new (length: number) => A)(offsets[n]! * width)
     ids.forEach((id, j) => {
       rows.set(source.subarray(all.offsets[id]! * width, all.offsets[id + 1]! * width), offsets[j]! * width)
     })
@@ -96,7 +106,7 @@ export function pick(
   return {
     sequences: {
       ...all,
-      count: ids.length,
+      count: n,
       offsets,
       rows: byRow(all.rows, R),
       lengths: each(all.lengths),
@@ -110,7 +120,7 @@ export function pick(
 }
 
 function pickRows<A extends Int32Array | Float32Array>(source: A, width: number, ids: Int32Array): A {
-  const rows = source.slice(0, ids.length * width) as A
+  const rows = new (source.constructor as new (length: number) => A)(ids.length * width)
   ids.forEach((id, j) => {
     rows.set(source.subarray(id * width, id * width + width), j * width)
   })

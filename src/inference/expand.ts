@@ -36,11 +36,11 @@ export function expandSteps(
     const j = frame.order[q]!
     const out = placeOf(j)
     const rows = offsets[j + 1]! - offsets[j]!
-    const row = (i: number) => packed.subarray((start[i]! + q) * width, (start[i]! + q) * width + size)
     if (!steps) {
-      for (let i = 0; i < rows; i++) out.set(row(i), i * size)
+      for (let i = 0; i < rows; i++) copyRow(out, i * size, packed, (start[i]! + q) * width, size)
       continue
     }
+    const row = (i: number) => packed.subarray((start[i]! + q) * width, (start[i]! + q) * width + size)
     let shown = (masked === 0 ? undefined : masked.before?.(j)) as Float32Array | Float64Array | undefined
     for (let at = 0, i = 0; at < lengths[j]!; at++) {
       if (i < rows && steps[offsets[j]! + i] === at) shown = row(i++)
@@ -53,5 +53,12 @@ export function expandSteps(
 /** Rows of the frame's order, [B] of stride(size), each to the place of its sequence j. */
 export function expandRows(placeOf: (j: number) => Float32Array, size: number, packed: Float32Array | Float64Array, frame: Frame): void {
   const width = stride(size)
-  for (let q = 0; q < frame.B; q++) placeOf(frame.order[q]!).set(packed.subarray(q * width, q * width + size))
+  for (let q = 0; q < frame.B; q++) copyRow(placeOf(frame.order[q]!), 0, packed, q * width, size)
 }
+
+/** Rows are short: calls and views would take longer than the numbers. */
+function copyRow(to: Float32Array, at: number, from: Float32Array | Float64Array, start: number, size: number): void {
+  if (size > LONG_ROW) to.set(from.subarray(start, start + size), at)
+  else for (let j = 0; j < size; j++) to[at + j] = from[start + j]!
+}
+const LONG_ROW = 24

@@ -29,6 +29,8 @@ export function tensor(shape: number[]): Tensor {
   }
 }
 
+const OUTPUTS = { outputs: true }
+
 /** The outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. */
 export async function outputsOf(core: Core, sequences: Sequences): Promise<Float32Array[]> {
   const all = core.network.readout === 'all'
@@ -38,18 +40,12 @@ export async function outputsOf(core: Core, sequences: Sequences): Promise<Float
   const reads = (compiled: { outputs: number }, { B, R }: { B: number; R: number }) => ({
     outputs: readRows(compiled.outputs, all ? R : B, O),
   })
-  await forEachChunk(
-    core,
-    sequences,
-    undefined,
-    { wants: { outputs: true }, budget: 'full', reads },
-    ({ ids, sequences: part, result }) => {
-      const placeOf = (j: number) => outputs[ids[j]!]!
-      const { frame, read } = result
-      if (all) expandSteps(placeOf, O, read['outputs']!, { frame, sequences: part }, { before: first && ((j) => first.outputs(ids[j]!)) })
-      else expandRows(placeOf, O, read['outputs']!, frame)
-    },
-  )
+  await forEachChunk(core, sequences, undefined, { wants: OUTPUTS, budget: 'full', reads }, ({ ids, sequences: part, result }) => {
+    const placeOf = (j: number) => outputs[ids[j]!]!
+    const { frame, read } = result
+    if (all) expandSteps(placeOf, O, read['outputs']!, { frame, sequences: part }, { before: first && ((j) => first.outputs(ids[j]!)) })
+    else expandRows(placeOf, O, read['outputs']!, frame)
+  })
   return outputs
 }
 

@@ -18,10 +18,10 @@ export interface PassRequest {
   /** States to start from, dense [B, s_k] for each layer; 'carried': where the pass before, over the same sequences, left them. */
   readonly initial?: readonly Float32Array[] | 'carried' | undefined
   /** Read the state after the last row of each sequence. */
-  readonly final?: boolean
+  readonly final?: boolean | undefined
   readonly frame?: Omit<FrameOptions, 'carryIn' | 'carryOut'>
   /** What it may take; default: everything at once. */
-  readonly budget?: Budget
+  readonly budget?: Budget | undefined
   /** The optimiser's, for wants.update. */
   readonly scalars?: Float32Array
   /** Put into backend memory besides the data. */
@@ -62,28 +62,36 @@ export const batcherOf = (core: Core, sequences: Sequences, targets?: Targets) =
   new Batcher(sequences.offsets, targets, core.network.readout === 'all', targetWidth(core), core.network.output.head === 'linear')
 
 /** Every sequence, in order. */
-export const everyId = (count: number) => Int32Array.from({ length: count }, (_, id) => id)
+export function everyId(count: number): Int32Array {
+  const ids = new Int32Array(count)
+  for (let id = 0; id < count; id++) ids[id] = id
+  return ids
+}
 
 /** One pass of all sequences; takes its turn at the engine. */
 export function pass(core: Core, request: PassRequest): Promise<PassResult> {
   const { weights = core.held() } = request
-  return core.inTurn(() => passNow(core, { ...request, weights }))
+  return core.inTurn(() => passNow(core, request, weights))
 }
 
-/** The same for who has the turn already. */
-export async function passNow(core: Core, request: PassRequest): Promise<PassResult> {
+/**
+ * The same for who has the turn already. Of a small net everything here takes longer than the pass: objects are not spread, which costs
+ * as much as a hundred products.
+ */
+export async function passNow(core: Core, request: PassRequest, weights = request.weights): Promise<PassResult> {
   const { sequences, targets, wants, initial, final = false, upstream, reads } = request
-  await core.ready()
-  const options = { ...request.frame, carryIn: initial !== undefined, carryOut: final }
+  if (core.drawsSlowly) await core.draw()
+  const { window, reduction } = request.frame ?? {}
+  const options = { window, reduction, carryIn: initial !== undefined, carryOut: final }
   const frame = batcherOf(core, sequences, targets).frame(everyId(sequences.count), options)!
   if (request.scalars) setScalars(frame, request.scalars)
   const capacity = { B: roomy(sequences.count), R: roomy(sequences.offsets[sequences.count]!) }
   const { data, writes, bytes } = placeData(core, capacity, sequences, targets, upstream?.(frame))
 
   const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
-  const pack = core.mustPack(wants.gradients ? 'all' : 'forward', request.weights)
+  const pack = core.mustPack(wants.gradients ? 'all' : 'forward', weights)
   const carryBytes = carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0
-  const full = { ...wants, ...(pack && { pack }), ...(carry && { carry }) }
+  const full: Wants = pack || carry ? { ...wants, pack, ...(carry && { carry }) } : wants
   const sizes = { dataBytes: bytes, carryBytes, steps: roomy(frame.T) }
   const compiled = core.compiled(request.budget ? core.within(request.budget, full, capacity, data, sizes) : full, capacity, data)
   const named = reads(compiled, frame)
@@ -98,9 +106,9 @@ export async function passNow(core: Core, request: PassRequest): Promise<PassRes
     compiled,
     frames: frame.ints,
     memory: request.memory,
-    weights: request.weights,
+    weights,
     count: 1,
-    writes: [...(request.writes ?? []), ...writes],
+    writes: request.writes ? [...request.writes, ...writes] : writes,
     reads: [...Object.values(named), ...finals],
     dataBytes: bytes,
     carryBytes,

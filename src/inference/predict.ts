@@ -14,11 +14,13 @@ export async function predictions(core: Core, sequences: Sequences): Promise<(An
   const { output, readout } = core.network
   const outputs = await outputsOf(core, sequences)
   const O = output.size
-  return outputs.map((values) =>
-    readout === 'last'
-      ? answer(core, values)
-      : Array.from({ length: values.length / O }, (_, i) => answer(core, values.slice(i * O, i * O + O))),
-  )
+  // The steps of a sequence share its memory: an array of its own for each of thousands would take longer than to compute them.
+  return outputs.map((values) => {
+    if (readout === 'last') return answer(core, values)
+    const steps: AnyStep[] = []
+    for (let at = 0; at < values.length; at += O) steps.push(answer(core, values.subarray(at, at + O)))
+    return steps
+  })
 }
 
 function answer({ network: { output } }: Core, values: Float32Array): AnyStep {
@@ -36,8 +38,15 @@ function answer({ network: { output } }: Core, values: Float32Array): AnyStep {
       }
     case 'softmax': {
       let index = 0
-      for (let j = 1; j < values.length; j++) if (values[j]! > values[index]!) index = j
-      return { kind: 'softmax', label: label(index), index, probability: values[index]!, probabilities: values }
+      let most = values[0]!
+      for (let j = 1; j < output.size; j++) {
+        const p = values[j]!
+        if (p > most) {
+          most = p
+          index = j
+        }
+      }
+      return { kind: 'softmax', label: label(index), index, probability: most, probabilities: values }
     }
   }
 }

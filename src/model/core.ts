@@ -52,6 +52,7 @@ export interface PassSizes {
 const SLOW_TO_DRAW = 256
 /** Plans kept for calls to come. */
 const MOST_PLANS = 32
+const NO_BYTES = { home: 0, data: 0, carry: 0, scratch: 0, pack: 0 }
 
 export class Core {
   readonly layout: Layout
@@ -75,7 +76,7 @@ export class Core {
   private packed: 'none' | 'forward' | 'all' = 'none'
   private choice: BackendChoice | undefined
   private engine: Engine | undefined
-  private readonly bytes = { home: 0, data: 0, carry: 0, scratch: 0 }
+  private bytes = NO_BYTES
   private turn: Promise<unknown> = Promise.resolve()
   /** Of those who have it or wait for it. */
   private turns = 0
@@ -160,16 +161,21 @@ export class Core {
     }
   }
 
-  /** Draws the initial weights without blocking, and makes the engine. */
-  async ready(): Promise<Engine> {
-    if (!this.host && Math.max(...this.network.state) > SLOW_TO_DRAW) {
-      const drawn = await initialWeightsInSlices(this.network, () => platform().pause())
-      this.host ??= drawn
-    }
+  /** Whether weights must be drawn first, which takes long enough to be noticed. */
+  get drawsSlowly(): boolean {
+    return !this.host && Math.max(...this.network.state) > SLOW_TO_DRAW
+  }
+
+  /** Draws the initial weights without blocking. */
+  async draw(): Promise<void> {
+    const drawn = await initialWeightsInSlices(this.network, () => platform().pause())
+    this.host ??= drawn
     this.check()
-    const engine = this.engine ?? createEngine(this.backend.backend, this.options)
-    this.engine = engine
-    return engine
+  }
+
+  /** Whether a turn asked for now hands its writes to the engine before this call ends. */
+  get prompt(): boolean {
+    return this.turns === 0 && !this.drawsSlowly
   }
 
   /** The weights as they are, for a read of several turns; none while a writer changes them, or before they are drawn. */
@@ -194,19 +200,20 @@ export class Core {
    * @param effect which packed weights are right after it, where it packs; 'updates' where none are
    */
   async run(turn: Turn, effect: 'packs forward' | 'packs all' | 'updates' | 'nothing'): Promise<JobResult> {
-    // Who asked mustPack() has an engine: no setWeights() may come between the question and the job.
-    const engine = this.engine ?? (await this.ready())
+    // Who asked mustPack() has drawn them: no setWeights() may come between the question and the job.
+    if (this.drawsSlowly) await this.draw()
+    this.engine ??= createEngine(this.backend.backend, this.options)
     if (turn.memory !== undefined && turn.memory !== this.memory)
       throw new BpttError('ERR_BACKEND', 'the engine was lost, and with it the data and moments that it held', {
         hint: 'Start again, from the weights of the last report: train() once more, or a new trainer().',
       })
     const upload = this.upload(turn.weights)
-    const writes = upload ? [{ at: this.layout.p, data: upload }, ...(turn.writes ?? [])] : (turn.writes ?? [])
+    const writes = upload ? [{ at: this.layout.p, data: upload }, ...(turn.writes ?? [])] : turn.writes
     if (effect === 'updates') {
       this.packed = 'none'
       this.uploaded = undefined
     }
-    const result = await this.submit(engine, { ...turn, writes })
+    const result = await this.submit(this.engine, turn, writes)
     if (upload) {
       this.uploadNeeded = upload !== this.host
       if (effect !== 'updates') this.uploaded = upload
@@ -227,23 +234,23 @@ export class Core {
     return this.inTurn(async () => {
       const { memory } = this
       this.engine ??= createEngine(this.backend.backend, this.options)
-      await this.submit(this.engine, { ...turn, writes: own })
+      await this.submit(this.engine, turn, own)
       return memory
     })
   }
 
-  private async submit(engine: Engine, turn: Turn): Promise<JobResult> {
+  private async submit(engine: Engine, turn: Turn, writes: readonly Write[] = []): Promise<JobResult> {
     const { bytes } = this
-    const grow = (key: keyof typeof bytes, size: number) => Math.max(bytes[key], size)
     const next = {
-      home: grow('home', this.blocks.units * UNIT_BYTES),
-      data: grow('data', turn.dataBytes),
-      carry: grow('carry', turn.carryBytes ?? 0),
-      scratch: grow('scratch', turn.compiled.scratchBytes),
+      home: Math.max(bytes.home, this.blocks.units * UNIT_BYTES),
+      data: Math.max(bytes.data, turn.dataBytes),
+      carry: Math.max(bytes.carry, turn.carryBytes ?? 0),
+      scratch: Math.max(bytes.scratch, turn.compiled.scratchBytes),
+      pack: this.layout.packBytes,
     }
     const job: Job = {
-      bytes: regionBytes({ ...next, pack: this.layout.packBytes }),
-      writes: turn.writes ?? [],
+      bytes: regionBytes(next),
+      writes,
       plan: turn.compiled.plan,
       frames: turn.frames,
       count: turn.count,
@@ -255,7 +262,7 @@ export class Core {
       if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
       throw error
     })
-    Object.assign(bytes, next)
+    this.bytes = next
     return result
   }
 
@@ -314,8 +321,7 @@ export class Core {
 
   /** Bytes of what the engine has now. */
   get engineBytes(): { home: number; data: number; carry: number; scratch: number; pack: number; workspace: number } {
-    const alive = this.bytes.home > 0
-    return { ...this.bytes, pack: alive ? this.layout.packBytes : 0, workspace: alive ? this.workspaceBytes : 0 }
+    return { ...this.bytes, workspace: this.bytes.home > 0 ? this.workspaceBytes : 0 }
   }
 
   /** A plan for these wants and sizes, made once. */
@@ -337,7 +343,7 @@ export class Core {
     this.memory++
     this.uploadNeeded = true
     this.uploaded = undefined
-    Object.assign(this.bytes, { home: 0, data: 0, carry: 0, scratch: 0 })
+    this.bytes = NO_BYTES
   }
 
   /** Disposes of an engine, if it still lives, when the model is disposed of. */

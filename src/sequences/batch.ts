@@ -23,7 +23,7 @@ export interface FrameOptions {
   /** The state after the last row (or before the next window) goes to slot j. */
   readonly carryOut?: boolean
   /** 'sum' leaves the gradient undivided by Σw. Default 'mean'. */
-  readonly reduction?: 'mean' | 'sum'
+  readonly reduction?: 'mean' | 'sum' | undefined
 }
 
 /** One frame and what is needed to read its results. */

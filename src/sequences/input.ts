@@ -50,8 +50,9 @@ export function readSequences(network: Network, xs: unknown, options: SequenceOp
 }
 
 /** One sequence: a string, an array, a typed array, or a tensor [T] or [T, r]. */
-export function readOneSequence(network: Network, x: unknown, at = 'x'): Sequences {
-  return gather(network, [sourceOf(network, x, () => at)], undefined, () => at, { at })
+export function readOneSequence(network: Network, x: unknown, options: SequenceOptions = {}): Sequences {
+  const { at = 'x' } = options
+  return gather(network, [sourceOf(network, x, () => at)], undefined, () => at, options)
 }
 
 function sourcesOf(network: Network, xs: unknown, at: string): { sources: Source[]; padded: number | undefined } {
@@ -191,7 +192,7 @@ function gather(
 
   const lent = options.lend === true && options.mask === undefined && !cut ? lentRows(sources, tokens, N * R) : undefined
   const rows = lent ?? allocate<Int32Array | Float32Array>(tokens ? Int32Array : Float32Array, N * R, () => at)
-  const all: Omit<Sequences, 'empty'> = {
+  const all: Sequences = {
     count: B,
     rows,
     offsets,
@@ -201,6 +202,7 @@ function gather(
     steps: undefined,
     cut,
     truncated,
+    empty: emptyOf(offsets),
     lent: lent !== undefined,
   }
   let used = options.mask === undefined ? undefined : readMask(all, options.mask, at)
@@ -223,7 +225,7 @@ function gather(
       k = (row + 1) * R
     }
   }
-  if (!used?.includes(0)) return counted(all)
+  if (!used?.includes(0)) return all
   return compact(lent ? { ...all, rows: rows.slice(), lent: false } : all, used, R, at)
 }
 
@@ -284,7 +286,7 @@ function badValue({ input: { size, tokens, characters }, missing }: Network, val
 }
 
 /** [N] 1 where a step is used. */
-function readMask(sequences: Omit<Sequences, 'empty'>, mask: unknown, x: string): Uint8Array {
+function readMask(sequences: Sequences, mask: unknown, x: string): Uint8Array {
   const { count, offsets, cut } = sequences
   const used = new Uint8Array(offsets[count]!)
   const list = sequenceList(mask, 'mask', count, x)
@@ -306,7 +308,7 @@ function readMask(sequences: Omit<Sequences, 'empty'>, mask: unknown, x: string)
 }
 
 /** Leaves out the rows that are not used. */
-function compact(all: Omit<Sequences, 'empty'>, used: Uint8Array, R: number, at: string): Sequences {
+function compact(all: Sequences, used: Uint8Array, R: number, at: string): Sequences {
   const { count, rows, offsets } = all
   const left = new Int32Array(count + 1)
   const steps = allocate(
@@ -323,11 +325,11 @@ function compact(all: Omit<Sequences, 'empty'>, used: Uint8Array, R: number, at:
       }
     left[b + 1] = next
   }
-  return counted({ ...all, rows: rows.slice(0, next * R), offsets: left, steps })
+  return { ...all, rows: rows.slice(0, next * R), offsets: left, steps, empty: emptyOf(left) }
 }
 
-function counted(all: Omit<Sequences, 'empty'>): Sequences {
+function emptyOf(offsets: Int32Array): number {
   let empty = 0
-  for (let b = 0; b < all.count; b++) if (all.offsets[b] === all.offsets[b + 1]) empty++
-  return { ...all, empty }
+  for (let b = 1; b < offsets.length; b++) if (offsets[b - 1] === offsets[b]) empty++
+  return empty
 }
