@@ -52,7 +52,7 @@ function options() {
     threads: text,
   })
   values.threads ??= values.scaling ? '2' : '1'
-  const known = values.scaling ? scalingCells : cells
+  const known = values.scaling || values.profile !== undefined ? scalingCells : cells
   const ids = known.map(({ id }) => id)
   if (values.hogs && !values.scaling) throw new UsageError('--hogs: belongs to --scaling')
   if (values.profile !== undefined) among('profile', ids)

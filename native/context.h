@@ -12,6 +12,10 @@ namespace bptt {
 // gradients.
 constexpr int64_t WORKSPACE_BYTES = plan::WORKSPACE_BYTES;
 
+// With fewer sequences than this, threads divide the units of a time loop and meet after each step.
+constexpr int32_t FEW_SEQUENCES = 8;
+constexpr int32_t LEFT = INT32_MAX;
+
 struct Context {
   // Base of each region, 64-byte aligned; an address is resolved by floats() and its kin.
   float *region[plan::REGIONS];
@@ -33,10 +37,14 @@ struct Context {
   double *result;           // [RESULT_FIELDS] of this frame; CLIP is 1 until CLIP runs
   float *const *workspace;  // [parts] one block of WORKSPACE_BYTES for each thread
   const int32_t *stop;      // not 0: give up; polled in all long loops (read with __atomic_load_n)
+  // Where each part has a thread of its own, which divide units: waits until all parts have done n steps, or have LEFT,
+  // as each does at last, without waiting. Null where they divide sequences.
+  void (*meet)(int part, int parts, int32_t n);
 };
 
 // One operation of the plan on one thread of a team: does part `part` of `parts` equal shares, and nothing else's. The
-// team meets after each operation, never inside one. How an operation is shared out never changes a bit of its result.
+// team meets after each operation, and inside one only by `meet`. How an operation is shared out never changes a bit of
+// its result.
 using Operation = void (*)(const Context &context, const int32_t *args, int part, int parts);
 
 // One step of one sequence through a network, all addresses known ahead: what a stream does again and again.

@@ -54,3 +54,19 @@ onEach(BACKENDS.slice(0, 2), ({ config }) => {
     expect([...hashes]).toEqual(['9e7912a21980f334'])
   })
 })
+
+/** A batch too small to be divided by sequences: native threads divide the units of a step, and must not show it. */
+onEach(BACKENDS.slice(0, 2), ({ config }) => {
+  it.each([1, 2, 3])('few sequences of a large layer do not depend on the number of threads, nor on memory: %i', async (batchSize) => {
+    const hashes = new Set<string>()
+    for (const threads of config.backend === 'native' ? [1, 2, 3, 5] : [1, 2])
+      for (const memory of ['full', 'low'] as const) {
+        const model = new RNN({ input: 7, state: 520, output: 3, readout: 'all', ...config, threads, numerics: 'portable' })
+        const some = lengthsOf(4, 20)
+        await model.train({ x: sequencesOf(some, 7), y: tokensOf(some, 3) }, { epochs: 1, batchSize, memory })
+        hashes.add(hashOf(model))
+        model.dispose()
+      }
+    expect(hashes.size).toBe(1)
+  })
+})

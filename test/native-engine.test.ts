@@ -257,6 +257,19 @@ describe.skipIf(!native)('a native engine', () => {
     expect((await engine.submit(longJob(1))).results[0]).toBe(Status.DONE)
   })
 
+  it('stops in the middle of a time loop whose units the threads divide', async () => {
+    const engine = remote()
+    const { job } = layerJob(1, 512, 1, 2000)
+    const count = 200
+    const frames = Int32Array.from({ length: count * job.frames.length }, (_, i) => job.frames[i % job.frames.length]!)
+    const running = engine.submit({ ...job, frames, count, reads: [] })
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    engine.stop()
+    const { results } = await running
+    expect(Array.from({ length: count }, (_, n) => results[n * RESULT_FIELDS])).toContain(Status.STOPPED)
+    expect((await engine.submit(longJob(1))).results[0]).toBe(Status.DONE)
+  })
+
   it('rejects the job in flight when it is disposed of, twice if need be', async () => {
     const engine = remote()
     const running = engine.submit(longJob())

@@ -12,8 +12,9 @@ using namespace plan;
 
 // Sharing an operation costs up to a microsecond; this many floating-point operations take 5 to 20.
 constexpr double WORTH_SHARING = 1e6;
-// Recurrence is shared out by sequences; with fewer than this, halving the batch leaves each step as long as it was.
-constexpr int32_t SEQUENCES_WORTH_SHARING = 8;
+// So many each part of a step of a time loop must have where the parts meet after it, which takes a microsecond: from
+// one sequence of 512 units on two are faster than one.
+constexpr double WORTH_MEETING = 2.6e5;
 
 const int32_t NEVER = 0;
 
@@ -24,11 +25,15 @@ constexpr int32_t most_arguments() {
 }
 constexpr int32_t MOST_ARGUMENTS = most_arguments();
 
-bool worth_sharing(const Instruction &instruction, const Context &context) {
-  const bool recurrence = instruction.op == OP_RECUR || instruction.op == OP_RECUR_BACK;
-  if (recurrence && context.B < SEQUENCES_WORTH_SHARING) return false;
+// Has a team do an operation, or does it alone where that is as quick.
+void run(Operation operation, const Instruction &instruction, const int32_t *args, Context &context, Team &team) {
   const int32_t rows = instruction.per == ROWS ? context.R : instruction.per == SEQUENCES ? context.B : 1;
-  return instruction.work * rows >= WORTH_SHARING;
+  if (!team.together() || instruction.work * rows < WORTH_SHARING) return operation(context, args, 0, 1);
+  if ((instruction.op != OP_RECUR && instruction.op != OP_RECUR_BACK) || context.B >= FEW_SEQUENCES)
+    return team.run(operation, context, args);
+  const double parts = instruction.work * context.B / WORTH_MEETING;
+  if (parts < 2) return operation(context, args, 0, 1);
+  team.run_meeting(operation, context, args, parts < MAX_THREADS ? static_cast<int>(parts) : MAX_THREADS);
 }
 
 // Segments of a frame, one after the other: segment() of src/plan/frame.ts.
@@ -116,10 +121,7 @@ int32_t run(const Setting &setting, size_t from, size_t to, int32_t m, Context &
     if (instruction.move_count > 0) move(instruction, context, m, args);
     const Operation operation = setting.kernels.run[instruction.op];
     const int32_t *const here = instruction.move_count > 0 ? args : instruction.args;
-    if (team.together() && worth_sharing(instruction, context))
-      team.run(operation, context, here);
-    else
-      operation(context, here, 0, 1);
+    run(operation, instruction, here, context, team);
   }
   return __atomic_load_n(context.stop, __ATOMIC_RELAXED) ? STATUS_STOPPED : STATUS_DONE;
 }
@@ -157,6 +159,7 @@ void run_frame(const Setting &setting, const Frame &frame, Team &team, double *r
   context.result = result;
   context.workspace = setting.workspace;
   context.stop = setting.stop;
+  context.meet = nullptr;
 
   result[RESULT_CLIP] = 1;
   result[RESULT_STATUS] = run(setting, 0, setting.program.instructions.size(), 0, context, team);

@@ -36,13 +36,20 @@ void pause() {
 #endif
 }
 
-// Looks until done() or the time is over; false then.
+// Looks for less than a microsecond; false where that was too short.
 template <class Done>
-bool spin(Done done) {
+bool spin_shortly(Done done) {
   for (int i = 0; i < 32; i++) {
     if (done()) return true;
     pause();
   }
+  return false;
+}
+
+// Looks until done() or the time is over; false then.
+template <class Done>
+bool spin(Done done) {
+  if (spin_shortly(done)) return true;
   for (const Clock::time_point begin = Clock::now();;) {
     for (int i = 0; i < 32; i++) {
       if (done()) return true;
@@ -78,6 +85,36 @@ class Pool {
 
   // Returns how long this thread waited for the others.
   Clock::duration run(Operation operation, const Context &context, const int32_t *args, int shares, int threads) {
+    offer(job_.left, operation, context, args, shares, threads);
+    return join(shares - 1 - take_shares(0));
+  }
+
+  // The same, each share by the thread of its number.
+  Clock::duration run_meeting(Operation operation, const Context &context, const int32_t *args, int threads) {
+    for (int i = 0; i < threads; i++) progress_[i].store(0, std::memory_order_relaxed);
+    waited_ = {};
+    offer(job_.bound, operation, context, args, threads, threads);
+    const Clock::duration end = join(threads - 1);
+    return waited_ + end;
+  }
+
+  void meet(int part, int parts, int32_t n) {
+    progress_[part].store(n, std::memory_order_release);
+    if (n == LEFT) return;
+    for (int i = 0; i < parts; i++) {
+      const auto here = [&] { return progress_[i].load(std::memory_order_acquire) >= n; };
+      if (here() || spin_shortly(here)) continue;
+      const auto begin = Clock::now();
+      while (!spin(here)) {
+      }
+      if (part == 0) waited_ += Clock::now() - begin;
+    }
+  }
+
+ private:
+  // Offers the shares of an operation but for the first, and does that.
+  void offer(std::atomic<uint64_t> &shares_left, Operation operation, const Context &context, const int32_t *args,
+             int shares, int threads) {
     job_.operation = operation;
     job_.context = &context;
     job_.args = args;
@@ -85,10 +122,14 @@ class Pool {
     job_.threads.store(threads, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     make_way();
-    job_.left.store(first(shares) & ~uint64_t{1});
+    shares_left.store(first(shares) & ~uint64_t{1});
     if (parked_.load() > 0) wake();
     operation(context, args, 0, shares);
-    const auto others = static_cast<uint32_t>(shares - 1 - take_shares(0));
+  }
+
+  // Waits until workers have done so many shares, and says how long that was.
+  Clock::duration join(int shares) {
+    const auto others = static_cast<uint32_t>(shares);
     if (done_.load(std::memory_order_acquire) == others) return {};
     const auto begin = Clock::now();
     if (!spin([&] { return done_.load(std::memory_order_acquire) == others; })) {
@@ -98,7 +139,6 @@ class Pool {
     return Clock::now() - begin;
   }
 
- private:
   static uint64_t first(int shares) { return shares == 64 ? ~uint64_t{0} : (uint64_t{1} << shares) - 1; }
 
   // Workers keep off the processor of the thread that leads: Linux likes to wake a thread where the one that wakes it
@@ -142,13 +182,24 @@ class Pool {
         continue;
       job_.operation(*job_.context, job_.args, share, job_.shares.load(std::memory_order_relaxed));
       taken++;
-      if (thread > 0) {
-        done_.fetch_add(1, std::memory_order_acq_rel);
-        done_.notify_one();
-      }
+      if (thread > 0) finished();
       left = job_.left.load(std::memory_order_acquire);
     }
     return taken;
+  }
+
+  void finished() {
+    done_.fetch_add(1, std::memory_order_acq_rel);
+    done_.notify_one();
+  }
+
+  // Does the share that only this worker may do, if there is one.
+  void take_bound(int thread) {
+    const uint64_t own = uint64_t{1} << thread;
+    if (!(job_.bound.load(std::memory_order_acquire) & own)) return;
+    job_.bound.fetch_and(~own, std::memory_order_acq_rel);
+    job_.operation(*job_.context, job_.args, thread, job_.shares.load(std::memory_order_relaxed));
+    finished();
   }
 
   void work(int thread) {
@@ -157,15 +208,16 @@ class Pool {
     ids_[thread - 1].store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
 #endif
     const auto called = [this, thread] {
-      return quit_.load(std::memory_order_relaxed) ||
+      return quit_.load(std::memory_order_relaxed) || (job_.bound.load(std::memory_order_relaxed) >> thread & 1) != 0 ||
              (job_.left.load(std::memory_order_relaxed) != 0 && thread < job_.threads.load(std::memory_order_relaxed));
     };
     while (!quit_.load(std::memory_order_relaxed)) {
       const uint32_t calls = calls_.load();
       take_shares(thread);
+      take_bound(thread);
       if (spin(called)) continue;
       parked_.fetch_add(1);
-      if (job_.left.load() == 0) calls_.wait(calls);
+      if (job_.left.load() == 0 && job_.bound.load() == 0) calls_.wait(calls);
       parked_.fetch_sub(1);
     }
   }
@@ -175,7 +227,8 @@ class Pool {
   int leader_ = -1;                                  // the processor of the thread that leads
   // The operation in hand, written before `left` offers its shares.
   struct alignas(64) {
-    std::atomic<uint64_t> left{0};  // one bit for each share not taken yet
+    std::atomic<uint64_t> left{0};   // one bit for each share not taken yet
+    std::atomic<uint64_t> bound{0};  // or these, each for the worker of its number alone
     std::atomic<int> shares{1}, threads{1};
     Operation operation;
     const Context *context;
@@ -183,6 +236,9 @@ class Pool {
   } job_;
   alignas(64) std::atomic<uint32_t> done_{0};   // shares that workers did
   alignas(64) std::atomic<uint32_t> calls_{0};  // what parked workers wait for
+  struct alignas(64) Progress : std::atomic<int32_t> {};
+  std::array<Progress, MAX_THREADS> progress_{};  // steps that each part of an operation has done
+  Clock::duration waited_{};                      // by the first of them
   std::atomic<int> parked_{0};
   std::atomic<bool> quit_{false};
 };
@@ -241,6 +297,12 @@ Team::~Team() {
 
 void Team::run(Operation operation, const Context &context, const int32_t *args) {
   judge_.waited(shared().pool->run(operation, context, args, shares_, threads_));
+}
+
+void Team::run_meeting(Operation operation, const Context &context, const int32_t *args, int most) {
+  Context meeting = context;
+  meeting.meet = [](int part, int parts, int32_t n) { shared().pool->meet(part, parts, n); };
+  judge_.waited(shared().pool->run_meeting(operation, meeting, args, threads_ < most ? threads_ : most));
 }
 
 void Team::judge(double work) {

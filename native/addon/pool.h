@@ -28,8 +28,10 @@ class Team {
   int shares() const { return shares_; }
   // Whether operations are shared out at present.
   bool together() const { return threads_ > 1 && judge_.together(); }
-  // All shares of one operation, or of the phase of it that the context names; returns when all are done.
+  // All shares of one operation; returns when all are done.
   void run(Operation operation, const Context &context, const int32_t *args);
+  // An operation whose parts meet on the way: cut into one for each thread, and no more than `most`.
+  void run_meeting(Operation operation, const Context &context, const int32_t *args, int most);
   // After each frame: so much work was done in it.
   void judge(double work);
 

@@ -77,8 +77,7 @@ NOINLINE void multiply_blocks(const Context &context, Range rows, int64_t N, int
   for (int64_t row = rows.lo; row < rows.hi && !stopped(context); row += block) {
     Start from = start;
     if (from.rows) from.rows += row * ldy;
-    multiply(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy, nothing_ahead(y),
-             [](int64_t, int64_t, int64_t, int64_t) {});
+    multiply_alone(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy);
   }
 }
 

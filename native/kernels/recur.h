@@ -1,12 +1,36 @@
-// The loops over time: RECUR (forward), RECUR_BACK (backpropagation through time) and RECUR_DW. Threads split the
-// sequences and never meet inside. s: states [R, S]; s0: initial states [B, S]; d = dL/d(pre-activation) [R, S]; all
-// with rows of stride(S).
+// The loops over time: RECUR (forward), RECUR_BACK (backpropagation through time) and RECUR_DW. Threads divide the
+// sequences and never meet inside, or the units of one step. s: states [R, S]; s0: initial states [B, S]; d =
+// dL/d(pre-activation) [R, S]; all with rows of stride(S).
 #pragma once
 #include "functions.h"
 #include "outer.h"
 
 namespace bptt {
 namespace {
+
+// What a part does of a time loop: some sequences, all units; or some units of all, and then the parts must meet
+// between steps.
+struct Loop {
+  Range q{}, units{};
+  void (*const meeting)(int, int, int32_t);
+  const int part, parts;
+  int32_t steps = 0;
+
+  NOINLINE Loop(const Context &context, int64_t S, int part, int parts)
+      : meeting(context.meet), part(part), parts(parts) {
+    const int64_t grain = NR > plan::UNIT_FLOATS ? NR : plan::UNIT_FLOATS;
+    q = meeting ? Range{0, context.B} : share_sequences(context, part, parts);
+    units = meeting ? share(stride(S), grain, part, parts) : Range{0, stride(S)};
+  }
+  ~Loop() {
+    if (meeting) meeting(part, parts, LEFT);
+  }
+  Loop(const Loop &) = delete;
+  // Before every step but the first.
+  INLINE void next() {
+    if (meeting) meeting(part, parts, ++steps);
+  }
+};
 
 // Rows for a tile to read. Where they lie a multiple of 4 KiB apart they share one set of the first cache, which holds
 // fewer lines than a tile has rows: then a copy in the workspace, a line further apart.
@@ -85,15 +109,20 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
   const float *pack = take.floats();
   const int64_t S = take.integer(), ld = stride(S), cell = take.integer();
   const Activate f = activations[cell];
-  const Range q = share_sequences(context, part, parts);
+  Loop loop(context, S, part, parts);
+  const Range q = loop.q, units = loop.units;
+  const int64_t N = smaller(S, units.hi) - units.lo;
+  if (N <= 0) return;
+  pack += units.lo * S;
   const float *before = s0 + q.lo * ld;
   for (int64_t i = 0; i < context.T && !stopped(context); i++) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
-    float *now = s + (context.start[i] + q.lo) * ld;
+    if (i > 0) loop.next();
+    float *all = s + (context.start[i] + q.lo) * ld, *now = all + units.lo;
     if (rows == 1) {
-      multiply_row({now, nullptr, nullptr, {{before, pack, S}, {}}, cell, now}, S, i % 2 != 0);
-      before = now;
+      multiply_row({now, nullptr, nullptr, {{before, pack, S}, {}}, cell, now}, N, i % 2 != 0);
+      before = all;
       continue;
     }
     // Beyond these rows lie those of another part, which must not be fetched: its own of the next step come next.
@@ -103,9 +132,9 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
       return Ahead{now + next, now + next, ld};
     };
     const Operand a(context, part, before, rows, ld);
-    multiply(rows, S, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
+    multiply(rows, N, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
-    before = now;
+    before = all;
   }
 }
 
@@ -163,22 +192,27 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
   const int64_t S = take.integer(), ld = stride(S), cell = take.integer();
   const Derive derive = derivatives[cell];
   float *g = take.floats(), *g0 = take.floats();
-  const Range q = share_sequences(context, part, parts);
-  // Rows of this part alive at step i + 1, and where they lie.
+  Loop loop(context, S, part, parts);
+  const Range q = loop.q, units = loop.units;
+  const int64_t lo = units.lo, width = units.hi - lo, N = smaller(S, units.hi) - lo;
+  if (N <= 0) return;
+  // Rows of this part alive at the step behind, and where they lie.
   int64_t later = smaller(q.hi, context.after) - q.lo;
   if (later <= 0) later = 0, after = nullptr;
   if (after) after += q.lo * ld;
   int64_t step = context.T - 1;
-  if (q.hi - q.lo == 1 && ld <= ALONE_UNITS * plan::UNIT_FLOATS) {
+  if (!context.meet && q.hi - q.lo == 1 && ld <= ALONE_UNITS * plan::UNIT_FLOATS) {
     recur_back_alones[ld / plan::UNIT_FLOATS - 1](context, q.lo, {d, s, above, kind, pack, S, cell, g, after});
     later = length_of(context, q.lo) > 0;
     after = d + q.lo * ld;
     step = -1;
   }
+  pack += lo * S;
   for (int64_t i = step; i >= 0 && !stopped(context); i--) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) continue;
-    const int64_t at = (context.start[i] + q.lo) * ld;
+    if (i < step) loop.next();
+    const int64_t first = (context.start[i] + q.lo) * ld, at = first + lo;
     float *now = d + at, *keep = g ? g + at : nullptr;
     const bool each = kind == plan::ABOVE_STEPS;
     const int64_t before = i > 0 ? (context.start[i - 1] - context.start[i]) * ld : 0;
@@ -187,33 +221,35 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
       return Ahead{s + at + next, now + next, ld};
     };
     const Operand a(context, part, after, later, ld);
-    multiply(later, S, S, a.rows, a.ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
-             [=](int64_t row, int64_t m, int64_t v, int64_t width) {
+    multiply(later, N, S, a.rows, a.ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
+             [=](int64_t row, int64_t m, int64_t v, int64_t vectors) {
                const int64_t corner = row * ld + v * VW;
-               derive(now + corner, s + at + corner, keep ? keep + corner : nullptr, ld, m, width);
+               derive(now + corner, s + at + corner, keep ? keep + corner : nullptr, ld, m, vectors);
              });
     // Sequences that end here have nothing behind them but what comes from above.
     for (int64_t row = later; row < rows; row++) {
-      const float *from = each ? above + at + row * ld : kind == plan::ABOVE_LAST ? above + (q.lo + row) * ld : nullptr;
-      if (!from)
-        zero_row(now + row * ld, ld);
-      else if (from != now + row * ld)
-        copy_row(now + row * ld, from, ld);
+      const float *over = each                       ? above + at + row * ld
+                          : kind == plan::ABOVE_LAST ? above + (q.lo + row) * ld + lo
+                                                     : nullptr;
+      if (!over)
+        zero_row(now + row * ld, width);
+      else if (over != now + row * ld)
+        copy_row(now + row * ld, over, width);
     }
     const int64_t edge = later * ld;
-    derive(now + edge, s + at + edge, keep ? keep + edge : nullptr, ld, rows - later, ld / VW);
+    derive(now + edge, s + at + edge, keep ? keep + edge : nullptr, ld, rows - later, width / VW);
     later = rows;
-    after = now;
+    after = d + first;
   }
   if (!g0) return;
-  g0 += q.lo * ld;
-  multiply(later, S, S, after, ld, pack, {nullptr, 0}, g0, ld, nothing_ahead(s),
-           [](int64_t, int64_t, int64_t, int64_t) {});
+  loop.next();
+  g0 += q.lo * ld + lo;
+  multiply_alone(later, N, S, after, ld, pack, {nullptr, 0}, g0, ld);
   for (int64_t row = later; row < q.hi - q.lo; row++) {  // empty sequences: their state is the initial one
     if (kind == plan::ABOVE_LAST)
-      copy_row(g0 + row * ld, above + (q.lo + row) * ld, ld);
+      copy_row(g0 + row * ld, above + (q.lo + row) * ld + lo, width);
     else
-      zero_row(g0 + row * ld, ld);
+      zero_row(g0 + row * ld, width);
   }
 }
 

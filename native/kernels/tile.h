@@ -190,5 +190,11 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
   }
 }
 
+// The same, with nothing to fetch and nothing to do after.
+NOINLINE void multiply_alone(int64_t rows, int64_t N, int64_t K, const float *a, int64_t lda, const float *pack,
+                             const Start &start, float *c, int64_t ldc) {
+  multiply(rows, N, K, a, lda, pack, start, c, ldc, nothing_ahead(c), [](int64_t, int64_t, int64_t, int64_t) {});
+}
+
 }  // namespace
 }  // namespace bptt

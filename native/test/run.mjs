@@ -84,7 +84,7 @@ async function check({ arch, prefix, emulator, libraries }) {
   const objects = names.map((name) => join(out, `${name}.o`))
   const compile = (source, object, extra) => run(compiler, [...flags, ...mode, ...extra, '-c', join(native, source), '-o', object])
   const work = names.map((name, i) => () => compile(`isa/${name}.cc`, objects[i], libraries[name]))
-  work.push(() => compile('test/driver.cc', join(out, 'driver.o'), ['-O2']))
+  work.push(() => compile('test/driver.cc', join(out, 'driver.o'), ['-O2', '-pthread']))
   const threads = join(out, 'threads')
   const races = sanitize ? (emulator.length > 0 ? mode : ['-O1', '-g', '-fsanitize=thread']) : ['-O2']
   const sources = ['test/threads.cc', 'addon/pool.cc', 'addon/quota.cc'].map((name) => join(native, name))
@@ -94,7 +94,7 @@ async function check({ arch, prefix, emulator, libraries }) {
   })
   await Promise.all(lanes)
   const driver = join(out, 'driver')
-  await run(compiler, [...mode, join(out, 'driver.o'), ...objects, '-o', driver])
+  await run(compiler, [...mode, '-pthread', join(out, 'driver.o'), ...objects, '-o', driver])
   if (!sanitize) {
     for (const [i, name] of names.entries()) {
       const found = await faults(prefix, objects[i], name)

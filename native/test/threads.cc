@@ -252,6 +252,17 @@ static void spread(const Context &context, const int32_t *args, int part, int pa
   reinterpret_cast<int32_t *>(context.region[1 - args[0]])[part] = sum % 1000;
 }
 
+// Each part adds up, step by step, what all left at the step before; they take turns with two rows of results.
+static void spread_and_meet(const Context &context, const int32_t *args, int part, int parts) {
+  for (int32_t n = 0; n < args[0]; n++) {
+    if (n > 0) context.meet(part, parts, n);
+    if (args[1] == part && args[2] == n) break;  // gives up
+    const int32_t from = n % 2;
+    spread(context, &from, part, parts);
+  }
+  context.meet(part, parts, LEFT);
+}
+
 static Context context_of(std::vector<int32_t> &one, std::vector<int32_t> &two) {
   Context context{};
   context.region[0] = reinterpret_cast<float *>(one.data());
@@ -311,6 +322,29 @@ static void check_pool(bool forks) {
       team.run(spread, context, &from);
     }
     check(one[0] == expected && one[1] == expected && one[2] == expected, "pool: %d threads saw old results", threads);
+  }
+  // Parts that meet on the way, several operations one after the other, as many parts as threads or fewer.
+  for (const int threads : {2, 3, 5}) {
+    for (const int most : {2, 3, 64}) {
+      Judge judge;
+      Team team(8, judge, threads);
+      const int parts = std::min(threads, most);
+      for (int n = 0; n < 20; n++) {
+        std::vector<int32_t> one(MAX_THREADS), two(MAX_THREADS);
+        const int32_t args[] = {100, -1, 0}, early[] = {100, n % parts, n};
+        const Context context = context_of(one, two);
+        team.run_meeting(spread_and_meet, context, args, most);
+        int32_t expected = 0;
+        for (int i = 0; i < 100; i++) expected = (1 + parts * expected) % 1000;
+        bool right = true;
+        for (int i = 0; i < parts; i++) right &= one[static_cast<size_t>(i)] == expected;
+        check(right, "pool: %d parts that meet saw old results", parts);
+        if (!forks) continue;  // the others then race
+        // What comes of the others where one gives up is left open; that they end is not.
+        team.run_meeting(spread_and_meet, context, early, most);
+      }
+      check(does_all(team, count, 10), "pool: %d threads after meeting", threads);
+    }
   }
   // Workers that have gone to sleep, some or all of them.
   {
