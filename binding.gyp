@@ -5,7 +5,7 @@
     # The only fused operation is the one that simd.h asks for: docs/numerics.md.
     'numerics': ['-ffp-contract=off', '-fno-fast-math', '-fno-math-errno'],
     # What no kernel needs: it throws nothing, and is not called by what does.
-    'lean': ['-fno-exceptions', '-fno-asynchronous-unwind-tables', '-fno-unwind-tables', '-falign-functions=16', '-falign-jumps=1', '-falign-labels=1'],
+    'lean': ['-fno-exceptions', '-fno-asynchronous-unwind-tables', '-fno-unwind-tables', '-falign-functions=1', '-falign-jumps=1', '-falign-labels=1'],
     'avx512': ['-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mfma', '-mprfchw', '-mprefer-vector-width=512'],
   },
   'target_defaults': {
