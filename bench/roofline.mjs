@@ -64,20 +64,23 @@ function roofs() {
   return parts
 }
 
-/** Beside their points: to the left, or where that lies upon another label (and for single sequences, beside the roofs' names) to the right. */
+/**
+ * Beside their points: to the left (of single sequences to the right, for the roofs' names are left), else on the other side, else a little
+ * lower or higher, wherever no other label is.
+ */
 function labels(points) {
   const parts = []
   const placed = []
   for (const { at, up, name } of points.sort((a, b) => a.up - b.up)) {
-    const width = 7 * name.length + 8
-    const span = (side) => (side === 'end' ? [at - width, at] : [at, at + width])
-    const free = (side) =>
-      placed.every((other) => other.to <= span(side)[0] || other.from >= span(side)[1] || Math.abs(other.up - up) >= 12)
+    const width = 7 * name.length + 12
     const sides = at < x(2) ? ['start', 'end'] : ['end', 'start']
-    const side = sides.find(free) ?? sides[0]
-    const [from, to] = span(side)
-    placed.push({ from, to, up })
-    parts.push(text(at + (side === 'start' ? 8 : -8), up + 4, name, 'small', side))
+    const places = [0, 13, -13, 26, -26].flatMap((lower) =>
+      sides.map((side) => ({ side, up: up + lower, from: side === 'end' ? at - width : at, to: side === 'end' ? at : at + width })),
+    )
+    const free = ({ from, to, up }) => placed.every((other) => other.to <= from || other.from >= to || Math.abs(other.up - up) >= 12)
+    const place = places.find(free) ?? places[0]
+    placed.push(place)
+    parts.push(text(at + (place.side === 'start' ? 8 : -8), place.up + 4, name, 'small', place.side))
   }
   return parts
 }
