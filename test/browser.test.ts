@@ -251,17 +251,22 @@ inChromium(({ open, memory }) => {
         },
         [count, keep] as const,
       )
+    /** What remains after a collection in the page and in its Worker, which gc() does not reach: what waits there for one is no growth. */
+    const remaining = async () => {
+      await page.evaluate(() => (performance as unknown as { measureUserAgentSpecificMemory(): unknown }).measureUserAgentSpecificMemory())
+      return memory()
+    }
     await many(50)
-    const before = await memory()
+    const before = await remaining()
     await many(150)
-    const after = await memory()
+    const after = await remaining()
     await many(30, true)
-    const kept = (await memory()) - after
+    const kept = (await remaining()) - after
     console.log(
       `growth over 150 models that were dropped: ${Math.round(after - before)} MiB; over 30 that were kept: ${Math.round(kept)} MiB`,
     )
     expect(kept).toBeGreaterThan(60) // the measure sees what it should
-    expect(after - before).toBeLessThan(100)
+    expect(after - before).toBeLessThan(30)
     await page.close()
   })
 })

@@ -40,8 +40,9 @@ struct File {
 
 static int quota_with(const std::vector<File> &files) {
   namespace fs = std::filesystem;
-  char name[] = "/tmp/bptt-quota-XXXXXX";
-  const fs::path root = mkdtemp(name);
+  std::string name = (fs::temp_directory_path() / "bptt-quota-XXXXXX").string();
+  if (!mkdtemp(name.data())) throw std::runtime_error("no folder " + name);
+  const fs::path root = name;
   for (const auto &[path, text] : files) {
     fs::create_directories((root / path).parent_path());
     std::ofstream(root / path) << text;

@@ -44,7 +44,7 @@ export function inChromium(body: (browsing: Browsing) => void): void {
   describe('in Chromium', () => {
     let browser: Browser
     beforeAll(async () => {
-      browser = await launch(['--js-flags=--expose-gc'])
+      browser = await launch(['--js-flags=--expose-gc', '--enable-blink-features=ForceEagerMeasureMemory'])
     }, 60_000)
     afterAll(() => browser.close())
     async function open(url: string): Promise<Opened> {
