@@ -13,31 +13,14 @@
 //       at Int32Array (addresses of the writes, then of the reads), writes: typed arrays,
 //       outputs: results Float64Array [count · RESULT_FIELDS], then an array for each read
 #include <list>
-#include <new>
 
-#include "arguments.h"
 #include "dispatch.h"
-#include "engine.h"
+#include "handle.h"
 #include "quota.h"
 #include "runner.h"
 
 namespace bptt {
 namespace {
-
-constexpr napi_type_tag ENGINE_TAG = {0x6270747400000001, 0x9d1c54e07f3a4b62};
-
-// An engine as JavaScript holds it, with the memory that the garbage collector has been told of.
-struct Handle {
-  std::shared_ptr<Engine> engine;
-  int64_t reported = 0;
-
-  void report(napi_env env) {
-    int64_t ignored = 0;
-    const int64_t now = engine->bytes();
-    if (now != reported) napi_adjust_external_memory(env, now - reported, &ignored);
-    reported = now;
-  }
-};
 
 // A job on its way: what to fill and whom to tell when it is done.
 struct Pending {
@@ -55,82 +38,10 @@ struct Instance {
   std::list<Pending> pending;
 };
 
-napi_value error_of(napi_env env, const Fault &fault) {
-  napi_value code = nullptr, text = nullptr, error = nullptr;
-  napi_create_string_utf8(env, fault.code, NAPI_AUTO_LENGTH, &code);
-  napi_create_string_utf8(env, fault.text.c_str(), fault.text.size(), &text);
-  napi_create_error(env, code, text, &error);
-  return error;
-}
-
-// Runs `body` and turns a failure into a pending JavaScript exception. A JavaScript exception that is pending already
-// stays.
-template <typename Body>
-napi_value guarded(napi_env env, Body body) noexcept {
-  const auto raise = [env](const Fault &fault) {
-    bool pending = false;
-    napi_is_exception_pending(env, &pending);
-    if (!pending) napi_throw(env, error_of(env, fault));
-  };
-  try {
-    return body();
-  } catch (const Fault &fault) {
-    raise(fault);
-  } catch (const std::bad_alloc &) {
-    raise({"ERR_OUT_OF_MEMORY", "memory could not be had"});
-  } catch (const std::exception &error) {
-    raise({"ERR_INTERNAL", error.what()});
-  }
-  return nullptr;
-}
-
-template <size_t N>
-std::array<napi_value, N> arguments_of(napi_env env, napi_callback_info info) {
-  std::array<napi_value, N> values;
-  size_t count = N;
-  napi_get_cb_info(env, info, &count, values.data(), nullptr, nullptr);  // those not given are undefined
-  return values;
-}
-
-std::string string_of(napi_env env, napi_value value, const char *name) {
-  char text[64];
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, text, sizeof text, &length) != napi_ok)
-    fail("ERR_INVALID_ARG", "%s is no string", name);
-  return {text, length};
-}
-
-bool boolean_of(napi_env env, napi_value value, const char *name) {
-  bool result = false;
-  if (napi_get_value_bool(env, value, &result) != napi_ok) fail("ERR_INVALID_ARG", "%s is no boolean", name);
-  return result;
-}
-
-std::shared_ptr<Handle> handle_of(napi_env env, napi_value value) {
-  bool ours = false;
-  void *data = nullptr;
-  if (type_of(env, value) != napi_object || napi_check_object_type_tag(env, value, &ENGINE_TAG, &ours) != napi_ok ||
-      !ours || napi_unwrap(env, value, &data) != napi_ok)
-    fail("ERR_INVALID_ARG", "the first argument is no engine");
-  return *static_cast<std::shared_ptr<Handle> *>(data);
-}
-
 Instance &instance_of(napi_env env) {
   void *data = nullptr;
   napi_get_instance_data(env, &data);
   return *static_cast<Instance *>(data);
-}
-
-RegionSizes sizes_of(napi_env env, napi_value value) {
-  const std::span<double> bytes = span_of<double>(env, value, "bytes");
-  if (bytes.size() != plan::REGIONS) fail("ERR_INTERNAL", "bytes: %zu regions", bytes.size());
-  RegionSizes sizes;
-  for (size_t r = 0; r < bytes.size(); r++) {
-    const double size = bytes[r];
-    if (!(size >= 0 && size < 0x1p53)) fail("ERR_INTERNAL", "bytes[%zu] is no size", r);
-    sizes[r] = static_cast<int64_t>(size);
-  }
-  return sizes;
 }
 
 // The arguments behind the handle, of run() and submit(). The request borrows: use it before JavaScript runs again.
@@ -323,72 +234,6 @@ napi_value submit(napi_env env, napi_callback_info info) {
       napi_call_threadsafe_function(instance.completion, pending.job.get(), napi_tsfn_nonblocking);
     }
     return promise;
-  });
-}
-
-// A step and the arrays that it reads and writes, which lie in one buffer, the output last: the memory stays where it
-// is until that is detached or shrunk, and shows in the output's length.
-struct Prepared {
-  std::unique_ptr<Step> step;
-  const void *input;
-  void *output;
-  size_t length;
-  napi_ref reference = nullptr;  // to the output
-};
-
-// The hot call of a stream: no arguments, no allocation.
-napi_value run_step(napi_env env, napi_callback_info info) {
-  void *data = nullptr;
-  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
-  const auto &prepared = *static_cast<const Prepared *>(data);
-  return guarded(env, [&]() -> napi_value {
-    napi_value output = nullptr;
-    size_t length = 0;
-    if (napi_get_reference_value(env, prepared.reference, &output) != napi_ok ||
-        napi_get_typedarray_info(env, output, nullptr, &length, nullptr, nullptr, nullptr) != napi_ok ||
-        length != prepared.length)
-      fail("ERR_DETACHED", "an array of this stream was transferred or resized");
-    prepared.step->run(prepared.input, prepared.output);
-    return nullptr;
-  });
-}
-
-napi_value prepare(napi_env env, napi_callback_info info) {
-  return guarded(env, [&] {
-    const auto a = arguments_of<10>(env, info);
-    const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
-    const View input = view_of(env, a[7], "input");
-    if (input.type == napi_float64_array) fail("ERR_INVALID_ARG", "input is a typed array of another kind");
-    const auto in = static_cast<int32_t>(integer_of(env, a[6], 0, INT32_MAX, "inputAt"));
-    const auto out = static_cast<int32_t>(integer_of(env, a[8], 0, INT32_MAX, "outputAt"));
-    Request request;
-    request.bytes = sizes_of(env, a[1]);
-    request.plan = static_cast<int32_t>(integer_of(env, a[2], INT32_MIN, INT32_MAX, "planId"));
-    request.code = span_of<int32_t>(env, a[3], "code");
-    request.constants = span_of<double>(env, a[4], "constants");
-    request.frames = span_of<int32_t>(env, a[5], "frame");
-    request.count = 1;
-    request.writes = {{{in, input.bytes()}, nullptr}};
-    const std::span<float> output = span_of<float>(env, a[9], "output");
-    request.reads = {{out, static_cast<int64_t>(output.size_bytes())}};
-    if (!same_buffer(env, a[7], a[9]) ||
-        static_cast<char *>(input.data) + input.bytes() > static_cast<void *>(output.data()))
-      fail("ERR_INVALID_ARG", "output does not lie behind input in one buffer");
-    std::unique_ptr<Prepared> prepared(
-        new Prepared{handle->engine->prepare(request), input.data, output.data(), output.size()});
-    handle->report(env);
-
-    const auto finalize = [](napi_env env, void *data, void *) {
-      const std::unique_ptr<Prepared> prepared(static_cast<Prepared *>(data));
-      napi_delete_reference(env, prepared->reference);
-    };
-    napi_value function = nullptr;
-    if (napi_create_reference(env, a[9], 1, &prepared->reference) != napi_ok ||
-        napi_create_function(env, "step", NAPI_AUTO_LENGTH, run_step, prepared.get(), &function) != napi_ok ||
-        napi_add_finalizer(env, function, prepared.get(), finalize, nullptr, nullptr) != napi_ok)
-      fail("ERR_INTERNAL", "the step could not be made");
-    prepared.release();
-    return function;
   });
 }
 

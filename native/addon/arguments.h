@@ -3,9 +3,12 @@
 #pragma once
 #include <napi.h>
 
+#include <array>
 #include <span>
+#include <string>
 
 #include "fault.h"
+#include "regions.h"
 
 namespace bptt {
 
@@ -79,6 +82,40 @@ inline std::vector<napi_value> list_of(napi_env env, napi_value value, const cha
   for (uint32_t i = 0; i < length; i++)
     if (napi_get_element(env, value, i, &list[i]) != napi_ok) fail("ERR_INVALID_ARG", "%s[%u] cannot be read", name, i);
   return list;
+}
+
+template <size_t N>
+std::array<napi_value, N> arguments_of(napi_env env, napi_callback_info info) {
+  std::array<napi_value, N> values;
+  size_t count = N;
+  napi_get_cb_info(env, info, &count, values.data(), nullptr, nullptr);  // those not given are undefined
+  return values;
+}
+
+inline std::string string_of(napi_env env, napi_value value, const char *name) {
+  char text[64];
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, text, sizeof text, &length) != napi_ok)
+    fail("ERR_INVALID_ARG", "%s is no string", name);
+  return {text, length};
+}
+
+inline bool boolean_of(napi_env env, napi_value value, const char *name) {
+  bool result = false;
+  if (napi_get_value_bool(env, value, &result) != napi_ok) fail("ERR_INVALID_ARG", "%s is no boolean", name);
+  return result;
+}
+
+inline RegionSizes sizes_of(napi_env env, napi_value value) {
+  const std::span<double> bytes = span_of<double>(env, value, "bytes");
+  if (bytes.size() != plan::REGIONS) fail("ERR_INTERNAL", "bytes: %zu regions", bytes.size());
+  RegionSizes sizes;
+  for (size_t r = 0; r < bytes.size(); r++) {
+    const double size = bytes[r];
+    if (!(size >= 0 && size < 0x1p53)) fail("ERR_INTERNAL", "bytes[%zu] is no size", r);
+    sizes[r] = static_cast<int64_t>(size);
+  }
+  return sizes;
 }
 
 }  // namespace bptt
