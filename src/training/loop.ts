@@ -1,14 +1,12 @@
 /*
- * The training loop. Frames are laid into jobs of about 10 ms, so that one thread hop serves many updates of a small net while reads of
- * the same model still get their turn. While one job runs, the results of the one before it are booked and the next one is prepared. An
- * epoch's end interrupts that only where something must be decided there (validation, a plateau schedule).
+ * The training loop: jobs (jobs.ts) one after the other, between which reads of the same model get their turn. While one job runs, the
+ * results of the one before it are booked and the next one is prepared. An epoch's end interrupts that only where something must be
+ * decided there (validation, a plateau schedule).
  */
 import type { JobResult } from '../backends/engine.js'
-import { BpttError } from '../errors.js'
 import { evaluate } from '../inference/evaluate.js'
 import type { Core } from '../model/core.js'
 import { type Compiled, compile, type Wants } from '../plan/compile.js'
-import { SCALARS } from '../plan/frame.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { platform } from '../platform/platform.js'
@@ -16,28 +14,15 @@ import type { Batcher } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
 import { batchersOf, type DataSet, type Examples, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
-import { batchIds, Course, JobFrames, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
+import { batchIds, Course, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
+import { type JobPlan, Jobs, REPORT_MS } from './jobs.js'
 import { OptimizerState } from './optimizer-state.js'
 import { Recorder } from './progress.js'
 import { rateOf } from './schedules.js'
 import type { TrainSettings } from './settings.js'
 
-const JOB_SECONDS = 0.01
-/** At most this long is spent at a time on counting and making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
-const PREPARE_MS = 2
-const MOST_FRAMES = 4096
-/** The clock is looked at once in so many frames: it costs as much as a small one. */
-const FRAMES_A_LOOK = 16
-/** Between two reports of onProgress. */
-const REPORT_MS = 100
-
-interface JobPlan {
-  readonly frames: JobFrames
-  readonly compiled: Compiled
-  readonly updates: boolean
-  readonly readsWeights: boolean
-}
-
+/** At most this long is spent at a time on counting updates: the event loop waits meanwhile. */
+const COUNT_MS = 2
 /** How a run ends before its last epoch. */
 export type Ending =
   | { readonly kind: 'stop' }
@@ -50,21 +35,14 @@ export class Training {
   private readonly optimizer: OptimizerState
   private readonly rate
   private readonly recorder: Recorder
-  private readonly course: Course
+  private readonly jobs: Jobs
   private readonly plans: { update: Compiled; lead: Compiled | undefined }
   private readonly carryBytes: number
-  /** Something is decided at each epoch's end. */
-  private readonly pausesAtEpochs: boolean
   /** Updates of the whole run; 0 until they are counted. */
   private steps: number
-  private prepared = 0
-  /** Of the job that runs or is being booked, and of the one that is prepared meanwhile. */
-  private readonly frames = [new JobFrames(), new JobFrames()]
   /** Data and moments are in the engine's memory: which one it is (Core.memory). */
   private readonly loaded: Promise<number>
   private memory: number | undefined
-  private secondsPerRow = 0
-  private readWeightsAt = performance.now()
   private reportedAt = Number.NEGATIVE_INFINITY
   /** The model's weights are those of the last update. */
   private inStep = true
@@ -91,8 +69,8 @@ export class Training {
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
     this.steps = (updatesOfEachEpoch(data.train, this.batchers, settings) ?? 0) * settings.epochs
     this.recorder = new Recorder(network, settings.epochs, data.trainBaseline)
-    this.course = new Course(data.train, this.batchers, settings)
-    this.pausesAtEpochs = data.validation !== undefined || this.rate.listens
+    const course = new Course(data.train, this.batchers, settings)
+    this.jobs = new Jobs(course, this.rate, this.optimizer, data.validation !== undefined || this.rate.listens)
 
     const carries = settings.bptt?.carryState === true
     const slots = Math.min(settings.batchSize, data.train.length)
@@ -163,7 +141,7 @@ export class Training {
     let since = performance.now()
     for (let epoch = 1; epoch <= settings.epochs && !this.ending; epoch++) {
       steps += updatesOfEpoch(data.train, batchers, settings, epoch)
-      if (performance.now() - since < PREPARE_MS) continue
+      if (performance.now() - since < COUNT_MS) continue
       await platform().pause()
       since = performance.now()
     }
@@ -173,7 +151,7 @@ export class Training {
   private async runJobs(): Promise<void> {
     this.memory = await this.loaded
     if (this.steps === 0) await this.countUpdates()
-    this.recorder.steps = this.steps
+    this.recorder.steps = this.jobs.steps = this.steps
     let job = this.ending ? undefined : this.prepare()
     let done: [JobPlan, JobResult] | undefined
     try {
@@ -182,9 +160,9 @@ export class Training {
         await begun
         if (done) this.book(...done)
         done = undefined
-        const ahead = this.decidesAfter(job) ? undefined : this.prepare()
+        const ahead = job.decides ? undefined : this.prepare()
         done = [job, await result]
-        const concludes = this.decidesAfter(job) || !whole(...done)
+        const concludes = job.decides || !whole(...done)
         // onProgress sees the weights as they are, and where it throws the run ends with them.
         if (concludes || job.readsWeights) {
           const [, { results }] = done
@@ -201,51 +179,13 @@ export class Training {
 
   /** The next job, or undefined where nothing is left. A schedule that fails ends the run. */
   private prepare(): JobPlan | undefined {
-    if (this.stoppedEarly || this.course.over) return undefined
+    if (this.stoppedEarly || this.jobs.over) return undefined
     try {
-      return this.fill()
+      return this.jobs.next()
     } catch (error) {
       this.end({ kind: 'error', error })
       return undefined
     }
-  }
-
-  private fill(): JobPlan {
-    const { course, optimizer } = this
-    const begin = performance.now()
-    const frames = this.frames.shift()!
-    this.frames.push(frames)
-    frames.clear()
-    const { updates } = course
-    let rows = 0
-    for (;;) {
-      const n = frames.count
-      const at = frames.size
-      course.next(frames)
-      const size = frames.rows[n]!
-      rows += size
-      if (updates) {
-        const lr = this.rate.of(this.prepared, this.steps)
-        checkRate(lr, this.prepared)
-        optimizer.putScalars(lr, this.prepared, frames.floats, at + SCALARS)
-        frames.lr[n] = lr
-        this.prepared++
-      }
-      if (course.over || course.updates !== updates || n + 1 >= MOST_FRAMES || this.secondsPerRow === 0) break
-      if ((rows + size) * this.secondsPerRow > JOB_SECONDS) break
-      if (n % FRAMES_A_LOOK === 0 && performance.now() - begin > PREPARE_MS) break
-      if (this.pausesAtEpochs && frames.endsEpoch[n]) break
-    }
-    const now = performance.now()
-    const pauses = this.pausesAtEpochs && frames.endsEpoch[frames.count - 1] === 1
-    const readsWeights = course.over || pauses || now - this.readWeightsAt >= REPORT_MS
-    if (readsWeights) this.readWeightsAt = now
-    return { frames, updates, compiled: updates ? this.plans.update : this.plans.lead!, readsWeights }
-  }
-
-  /** Whether the job brings an epoch to an end after which something is decided. */
-  private decidesAfter({ frames }: JobPlan): boolean {
-    return this.pausesAtEpochs && frames.endsEpoch[frames.count - 1] === 1
   }
 
   /** `begun`: the engine has taken all that it was given, or will not. */
@@ -264,8 +204,9 @@ export class Training {
     return { begun, result }
   }
 
-  private turn({ frames, compiled, readsWeights }: JobPlan) {
+  private turn({ frames, updates, readsWeights }: JobPlan) {
     const reads = readsWeights ? [this.core.readWeights()] : []
+    const compiled = updates ? this.plans.update : this.plans.lead!
     return { ...this.nothing(), compiled, frames: frames.ints, count: frames.count, reads }
   }
 
@@ -292,8 +233,7 @@ export class Training {
 
   /** Books a job's results and reports; but where something is decided at an epoch's end, that is conclude()'s. */
   private book(job: JobPlan, { results, reads, seconds }: JobResult): void {
-    const { frames, updates, readsWeights } = job
-    const decides = this.decidesAfter(job)
+    const { frames, updates, readsWeights, decides } = job
     let rows = 0
     let n = 0
     for (; n < frames.count && results[n * RESULT_FIELDS + Result.STATUS] === Status.DONE; n++) {
@@ -302,7 +242,7 @@ export class Training {
       if (frames.endsEpoch[n] && !(decides && n === frames.count - 1)) this.endEpoch(frames.epoch[n]!)
     }
     if (updates && n > 0) this.inStep = false
-    if (rows > 0) this.secondsPerRow = seconds / rows || 1e-9
+    if (rows > 0) this.jobs.secondsPerRow = seconds / rows || 1e-9
     if (readsWeights) {
       this.core.weightsRead(reads[0] as Float32Array)
       this.inStep = true
@@ -388,12 +328,3 @@ export class Training {
 
 /** Whether the job was run to its end. */
 const whole = ({ frames }: JobPlan, { results }: JobResult) => results[(frames.count - 1) * RESULT_FIELDS + Result.STATUS] === Status.DONE
-
-function checkRate(lr: number, step: number): void {
-  if (typeof lr === 'number' && lr >= 0 && lr < Infinity) return
-  throw new BpttError('ERR_OUT_OF_RANGE', `gave no learning rate for update ${step}`, {
-    at: 'options.schedule',
-    expected: 'a number of at least 0',
-    received: String(lr),
-  })
-}
