@@ -92,6 +92,26 @@ onEach(BACKENDS, ({ config }) => {
     model.dispose()
   })
 
+  it('reads of several passes, side by side and while a run begins and ends, change nothing of each other, nor what the caller changes meanwhile', async () => {
+    const model = new RNN({ input: 2, state: 8, output: { linear: 1 }, ...config })
+    const many = (seed: number) => {
+      const lengths = lengthsOf(100, 250)
+      return { lengths, data: Float32Array.from(sequencesOf([100 * 250], 2, seed)[0]!.flat()) }
+    }
+    const xs = [1, 2, 3].map(many).map(({ lengths, data }) => ({ data, shape: [100, 250, 2], lengths }))
+    const one = async (k: number) => (await model.predictMany({ ...xs[k]!, data: xs[k]!.data.slice() })).map(({ value }) => value)
+    const expected = [await one(0), await one(1), await one(2)]
+    const idle = { data: xs[0]!.data.slice(0, 40), shape: [4, 5, 2] }
+    const run = model.train({ x: idle, y: [1, 2, 3, 4] }, { epochs: 1, optimizer: { sgd: { lr: 0 } } })
+    const together = xs.map((x) => model.predictMany(x))
+    for (const { data } of xs) data.fill(9)
+    await run
+    const after = model.train({ x: idle, y: [1, 2, 3, 4] }, { epochs: 1, optimizer: { sgd: { lr: 0 } } })
+    for (const [k, answers] of together.entries()) expect((await answers).map(({ value }) => value)).toEqual(expected[k])
+    await after
+    model.dispose()
+  })
+
   it("readout 'last' is the last of 'all'", async () => {
     const all = make()
     const last = make({ readout: 'last' })

@@ -40,6 +40,8 @@ export interface Read {
   readonly kind: 'float32' | 'float64'
   /** Elements, not bytes. */
   readonly length: number
+  /** Whoever reads gives the array back (sequences/numbers.ts): nothing of it reaches a user. */
+  readonly inside?: boolean
 }
 
 /** One unit of work: make room, copy in, run the plan once per frame, copy out. */

@@ -5,7 +5,7 @@
 import type { Core } from '../model/core.js'
 import { layerInput } from '../network/network.js'
 import type { Sequences, Targets } from '../sequences/data.js'
-import { everyId, type PassRequest, type PassResult, pass, targetWidth } from './pass.js'
+import { batcherOf, dataFloats, everyId, type PassRequest, type PassResult, pass, placeData, roomyCapacity, targetWidth } from './pass.js'
 
 /** About 30 ms of work for a kernel at 100 GFLOP/s. */
 const CHUNK_FLOP = 3e9
@@ -14,12 +14,16 @@ const FULL = 32
 /** Of activations that stay near the processor; of few sequences, which are long, those of a segment do. */
 const MOST_ROWS = 8192
 const MOST_ROWS_OF_FEW = 32768
+/**
+ * Floats that several passes put into backend memory at once. JavaScript's would have to hold a copy, as the caller may change the data
+ * meanwhile, and fresh memory there is the dearest of all; but an engine keeps what it has, so of more each pass brings its own.
+ */
+const MOST_RESIDENT = 2 ** 24
 
 export interface Chunk {
   /** The sequences of the chunk, by their number in the call. */
   readonly ids: Int32Array
   readonly sequences: Sequences
-  readonly targets: Targets | undefined
   readonly result: PassResult
 }
 
@@ -35,19 +39,51 @@ export async function forEachChunk(
   request: ChunkRequest,
   visit: (chunk: Chunk) => void,
 ): Promise<void> {
+  const { wants, budget, reads, final } = request
   let weights = core.held()
   const chunks = chunkIds(core, sequences)
+  const stays = chunks.length > 1 && mayStay(core, sequences, targets)
   // What is lent is handed on by the end of this call, or copied.
-  const all =
-    sequences.lent && !(chunks.length === 1 && core.prompt) ? { ...sequences, rows: sequences.rows.slice(), lent: false } : sequences
-  for (const ids of chunks) {
-    const part = pick(core, all, targets, ids)
-    const { wants, budget, reads, final } = request
-    const initial = request.initial?.map((states, k) => pickRows(states, core.network.state[k]!, ids))
-    const result = await pass(core, { sequences: part.sequences, targets: part.targets, wants, budget, reads, final, initial, weights })
-    weights ??= core.held()
-    visit({ ids, sequences: part.sequences, targets: part.targets, result })
+  const copied = sequences.lent && !(core.prompt && (stays || chunks.length === 1))
+  const all = copied ? { ...sequences, rows: sequences.rows.slice(), lent: false } : sequences
+  const placed = stays ? placeData(core, roomyCapacity(sequences), all, targets) : undefined
+  const batcher = placed && batcherOf(core, all, targets)
+  if (placed) core.reside(placed, placed.bytes)
+  const source = placed ? { ...all, rows: all.rows.subarray(0, 0) } : all
+  let memory: number | undefined
+  try {
+    for (const ids of chunks) {
+      const part = pick(core, source, placed ? undefined : targets, ids)
+      const initial = request.initial?.map((states, k) => pickRows(states, core.network.state[k]!, ids))
+      const resident = placed && { ids, batcher: batcher!, data: placed.data, bytes: placed.bytes }
+      const writes = memory === undefined ? placed?.writes : undefined
+      const asked = {
+        sequences: part.sequences,
+        targets: part.targets,
+        resident,
+        writes,
+        memory,
+        wants,
+        budget,
+        reads,
+        final,
+        initial,
+        weights,
+      }
+      const result = await pass(core, asked)
+      if (placed) memory ??= core.memory
+      weights ??= core.held()
+      visit({ ids, sequences: part.sequences, result })
+    }
+  } finally {
+    if (placed) core.endResidence(placed)
   }
+}
+
+/** Whether data that several passes need may be in backend memory until the last one. */
+function mayStay(core: Core, sequences: Sequences, targets: Targets | undefined): boolean {
+  const floats = dataFloats(core, roomyCapacity(sequences))
+  return floats.x + (targets ? 2 * floats.targets : 0) <= MOST_RESIDENT
 }
 
 /** Whether so many sequences, of so many rows in all, make one pass; a single one always does. */
@@ -93,6 +129,7 @@ export function pick(
   const byRow = <A extends Int32Array | Float32Array>(source: A, width: number): A => {
     const first = all.offsets[ids[0]!]!
     if (together) return source.subarray(first * width, (first + offsets[n]!) * width) as A
+    if (source.length === 0) return source
     const rows = new (source.constructor as new (length: number) => A)(offsets[n]! * width)
     ids.forEach((id, j) => {
       rows.set(source.subarray(all.offsets[id]! * width, all.offsets[id + 1]! * width), offsets[j]! * width)

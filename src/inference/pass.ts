@@ -14,6 +14,8 @@ import type { Sequences, Targets } from '../sequences/data.js'
 export interface PassRequest {
   readonly sequences: Sequences
   readonly targets?: Targets | undefined
+  /** The sequences are ids[…] of those that are in DATA, or that the first pass of several puts there by its `writes`. */
+  readonly resident?: Resident | undefined
   readonly wants: Omit<Wants, 'pack' | 'carry'>
   /** States to start from, dense [B, s_k] for each layer; 'carried': where the pass before, over the same sequences, left them. */
   readonly initial?: readonly Float32Array[] | 'carried' | undefined
@@ -35,6 +37,13 @@ export interface PassRequest {
   readonly reads: (compiled: Compiled, frame: Frame) => Record<string, Read>
 }
 
+export interface Resident {
+  readonly ids: Int32Array
+  readonly batcher: Batcher
+  readonly data: DataPlaces
+  readonly bytes: number
+}
+
 export interface PassResult {
   readonly frame: Frame
   readonly compiled: Compiled
@@ -54,6 +63,8 @@ export function roomy(n: number): number {
   const grain = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(n, 1))) - 2)
   return Math.ceil(Math.max(n, 1) / grain) * grain
 }
+
+export const roomyCapacity = ({ count, offsets }: Sequences): Capacity => ({ B: roomy(count), R: roomy(offsets[count]!) })
 
 /** Scalars in a target row that are weighted one by one. */
 export const targetWidth = ({ network: { output } }: Core) => (output.head === 'softmax' ? 1 : output.size)
@@ -79,14 +90,16 @@ export function pass(core: Core, request: PassRequest): Promise<PassResult> {
  * as much as a hundred products.
  */
 export async function passNow(core: Core, request: PassRequest, weights = request.weights): Promise<PassResult> {
-  const { sequences, targets, wants, initial, final = false, upstream, reads } = request
+  const { sequences, targets, resident, wants, initial, final = false, upstream, reads } = request
   if (core.drawsSlowly) await core.draw()
   const { window, reduction } = request.frame ?? {}
   const options = { window, reduction, carryIn: initial !== undefined, carryOut: final }
-  const frame = batcherOf(core, sequences, targets).frame(everyId(sequences.count), options)!
+  const batcher = resident ? resident.batcher : batcherOf(core, sequences, targets)
+  const frame = batcher.frame(resident ? resident.ids : everyId(sequences.count), options)!
   if (request.scalars) setScalars(frame, request.scalars)
-  const capacity = { B: roomy(sequences.count), R: roomy(sequences.offsets[sequences.count]!) }
-  const { data, writes, bytes } = placeData(core, capacity, sequences, targets, upstream?.(frame))
+  const capacity = roomyCapacity(sequences)
+  const placed = resident ? { ...resident, writes: [] } : placeData(core, capacity, sequences, targets, upstream?.(frame))
+  const { data, writes, bytes }: { data: DataPlaces; writes: Write[]; bytes: number } = placed
 
   const carry = initial || final ? { slots: capacity.B, unit: core.residentCarryUnits } : undefined
   const pack = core.mustPack(wants.gradients ? 'all' : 'forward', weights)
@@ -198,5 +211,10 @@ export function unpadRows(padded: Float32Array, S: number): Float32Array {
   return dense
 }
 
-/** A read of rows of stride(size). */
-export const readRows = (at: number, rows: number, size: number): Read => ({ at, kind: 'float32', length: rows * stride(size) })
+/** A read of rows of stride(size); `inside`: see Read. */
+export const readRows = (at: number, rows: number, size: number, inside = false): Read => ({
+  at,
+  kind: 'float32',
+  length: rows * stride(size),
+  inside,
+})

@@ -58,8 +58,7 @@ export class Core {
   readonly layout: Layout
   /** Moments of optimisers in HOME, behind parameters and gradients. */
   readonly blocks: Blocks
-  /** Units of DATA and CARRY taken by a training run; other calls put theirs behind. */
-  residentUnits = 0
+  /** Units of CARRY taken by a training run; other calls put theirs behind. */
   residentCarryUnits = 0
   /** What naive answers to compare with are made of: set by train(). */
   trainMean: Float64Array | undefined
@@ -84,6 +83,7 @@ export class Core {
   private disposed = false
   /** Engines of streams, for as long as somebody else holds them. */
   private readonly others = new Set<WeakRef<LocalEngine>>()
+  private readonly residents = new Map<object, number>()
   private readonly plans = new Map<string, Compiled>()
   private readonly choices = new Map<string, Choice>()
 
@@ -271,10 +271,18 @@ export class Core {
     this.engine?.stop()
   }
 
-  /** DATA and CARRY are free again from their start. */
-  endResidence(): void {
-    this.residentUnits = 0
-    this.residentCarryUnits = 0
+  /** Units of DATA taken by who leaves data there from one turn to the next (training runs, long reads); others put theirs behind. */
+  get residentUnits(): number {
+    return Math.max(0, ...this.residents.values()) / UNIT_BYTES
+  }
+
+  /** From now on somebody's data lie in DATA, before this many bytes, until endResidence(). */
+  reside(who: object, bytes: number): void {
+    this.residents.set(who, bytes)
+  }
+
+  endResidence(who: object): void {
+    this.residents.delete(who)
   }
 
   /** A read of all parameters. */

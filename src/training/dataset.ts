@@ -6,7 +6,6 @@ import { type Baseline, baselineOf, targetMean } from '../inference/metrics.js'
 import { batcherOf, everyId, placeData, targetWidth } from '../inference/pass.js'
 import type { Core } from '../model/core.js'
 import type { DataPlaces } from '../plan/compile.js'
-import { UNIT_BYTES } from '../plan/memory.js'
 import { Batcher } from '../sequences/batch.js'
 import type { Sequences, Targets } from '../sequences/data.js'
 import { groupNumbers } from '../sequences/groups.js'
@@ -91,11 +90,12 @@ export function readDataSet(core: Core, data: unknown, settings: TrainSettings):
   }
 }
 
-/** Places the data at the start of DATA; other calls keep behind it until core.endResidence(). */
-export function makeResident(core: Core, { sequences, targets }: Examples): { data: DataPlaces; writes: Write[]; bytes: number } {
+/** Places the data in DATA, where they are until core.endResidence() of them. */
+export function makeResident(core: Core, examples: Examples): { data: DataPlaces; writes: Write[]; bytes: number } {
+  const { sequences, targets } = examples
   const rows = sequences.offsets[sequences.count]!
   const placed = placeData(core, { B: sequences.count, R: rows }, sequences, targets)
-  core.residentUnits = placed.bytes / UNIT_BYTES
+  core.reside(examples, placed.bytes)
   return placed
 }
 

@@ -17,6 +17,7 @@ export function train(coreOf: () => Core, data: unknown, options: unknown): Run 
       core.check()
       const settings = readTrainOptions(options, core.network)
       settings.signal?.throwIfAborted()
+      core.backend // reads the data faster where it brings the addon
       const set = readDataSet(core, data, settings)
       if (set.train.length === 0) throw new BpttError('ERR_EMPTY', 'has no sequences to train on', { at: 'x' })
       const release = core.startWriting('train()')
@@ -28,7 +29,8 @@ export function train(coreOf: () => Core, data: unknown, options: unknown): Run 
         return await training.run()
       } finally {
         settings.signal?.removeEventListener('abort', abort)
-        core.endResidence()
+        core.endResidence(set)
+        core.residentCarryUnits = 0
         release()
       }
     },
