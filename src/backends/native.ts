@@ -8,6 +8,7 @@ import { setImmediate } from 'node:timers'
 import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
 import { WORKSPACE_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS } from '../plan/operations.js'
+import { assistant, borrow } from '../sequences/numbers.js'
 import type {
   Arithmetic,
   Backend,
@@ -55,6 +56,7 @@ interface Addon {
   ): () => void
   stop(engine: Handle): void
   dispose(engine: Handle): void
+  finite(list: Float32Array): boolean
 }
 
 /** The addon cuts an operation into this many shares at most. */
@@ -81,7 +83,9 @@ function load(): Addon {
       continue
     }
     try {
-      return (loaded = require(path) as Addon)
+      loaded = require(path) as Addon
+      assistant.finite = loaded.finite
+      return loaded
     } catch (error) {
       reasons.push(`${path}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)
     }
@@ -120,7 +124,9 @@ function allocate<T>(body: () => T): T {
 function jobArguments({ bytes, plan, frames, count, writes, reads }: Job): JobArguments {
   const outputs = allocate(() => [
     new Float64Array(count * RESULT_FIELDS),
-    ...reads.map(({ kind, length }) => (kind === 'float32' ? new Float32Array(length) : new Float64Array(length))),
+    ...reads.map(({ kind, length, inside }) =>
+      kind === 'float64' ? new Float64Array(length) : inside ? borrow(Float32Array, length, () => 'reads') : new Float32Array(length),
+    ),
   ])
   const at = new Int32Array(writes.length + reads.length)
   writes.forEach((write, i) => {

@@ -2,7 +2,7 @@
 import { BpttError } from '../errors.js'
 import type { Core } from '../model/core.js'
 import type { Sequences } from '../sequences/data.js'
-import { sizeOf } from '../sequences/numbers.js'
+import { giveBack, sizeOf } from '../sequences/numbers.js'
 import type { State, Tensor } from '../types.js'
 import { forEachChunk } from './chunks.js'
 import { expandRows, expandSteps, longest } from './expand.js'
@@ -31,21 +31,23 @@ export function tensor(shape: number[]): Tensor {
 
 const OUTPUTS = { outputs: true }
 
-/** The outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. */
+/** The outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. Nobody may look at the sequences' rows after that. */
 export async function outputsOf(core: Core, sequences: Sequences): Promise<Float32Array[]> {
   const all = core.network.readout === 'all'
   const O = core.network.output.size
   const outputs = Array.from(sequences.lengths, (length) => new Float32Array(all ? length * O : O))
   const first = all && sequences.steps ? await atInitialState(core, sequences, undefined) : undefined
   const reads = (compiled: { outputs: number }, { B, R }: { B: number; R: number }) => ({
-    outputs: readRows(compiled.outputs, all ? R : B, O),
+    outputs: readRows(compiled.outputs, all ? R : B, O, true),
   })
   await forEachChunk(core, sequences, undefined, { wants: OUTPUTS, budget: 'full', reads }, ({ ids, sequences: part, result }) => {
     const placeOf = (j: number) => outputs[ids[j]!]!
     const { frame, read } = result
     if (all) expandSteps(placeOf, O, read['outputs']!, { frame, sequences: part }, { before: first && ((j) => first.outputs(ids[j]!)) })
     else expandRows(placeOf, O, read['outputs']!, frame)
+    giveBack(read['outputs']!)
   })
+  if (!sequences.lent) giveBack(sequences.rows)
   return outputs
 }
 
@@ -70,9 +72,9 @@ export async function forward(core: Core, sequences: Sequences, initial: Float32
       initial,
       final: true,
       reads: (compiled, frame) => ({
-        logits: readRows(compiled.logits, all ? frame.R : frame.B, O),
-        outputs: readRows(compiled.outputs, all ? frame.R : frame.B, O),
-        ...Object.fromEntries(state.map((S, k) => [`s${k}`, readRows(compiled.states[k]!, frame.R, S)])),
+        logits: readRows(compiled.logits, all ? frame.R : frame.B, O, true),
+        outputs: readRows(compiled.outputs, all ? frame.R : frame.B, O, true),
+        ...Object.fromEntries(state.map((S, k) => [`s${k}`, readRows(compiled.states[k]!, frame.R, S, true)])),
       }),
     },
     ({ ids, sequences: part, result }) => {
@@ -96,6 +98,7 @@ export async function forward(core: Core, sequences: Sequences, initial: Float32
         })
         ids.forEach((id, j) => finalState[k]!.data.set(final![k]!.subarray(j * S, j * S + S), id * S))
       })
+      for (const rows of Object.values(read)) giveBack(rows)
     },
   )
   return { logits, outputs, states, finalState: { layers: finalState.map((s) => ({ s })) }, lengths: sequences.lengths.slice() }

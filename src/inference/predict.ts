@@ -1,8 +1,10 @@
 /* From outputs to answers: labels, probabilities, values. */
 import type { Core } from '../model/core.js'
+import type { Network } from '../network/network.js'
 import type { Sequences } from '../sequences/data.js'
 import { outputsOf } from './forward.js'
 
+type Output = Network['output']
 export type AnyStep =
   | { kind: 'linear'; value: number; values: Float32Array }
   | { kind: 'sigmoid'; labels: (string | number)[]; probabilities: Float32Array }
@@ -13,40 +15,48 @@ export async function predictions(core: Core, sequences: Sequences): Promise<(An
   if (sequences.count === 0) return []
   const { output, readout } = core.network
   const outputs = await outputsOf(core, sequences)
-  const O = output.size
+  const { size } = output
   // The steps of a sequence share its memory: an array of its own for each of thousands would take longer than to compute them.
   return outputs.map((values) => {
-    if (readout === 'last') return answer(core, values)
+    if (readout === 'last') return answer(output, values, values, 0)
     const steps: AnyStep[] = []
-    for (let at = 0; at < values.length; at += O) steps.push(answer(core, values.subarray(at, at + O)))
+    // subarray() would ask first what kind of array to make, which takes several times as long.
+    for (let at = 0; at < values.length; at += size) steps.push(answer(output, new Float32Array(values.buffer, 4 * at, size), values, at))
     return steps
   })
 }
 
-function answer({ network: { output } }: Core, values: Float32Array): AnyStep {
-  const label = (j: number) => output.labels?.[j] ?? j
-  switch (output.head) {
+/** `own`: list[at … at + t). */
+function answer({ head, size, labels }: Output, own: Float32Array, list: Float32Array, at: number): AnyStep {
+  const label = (j: number) => labels?.[j] ?? j
+  switch (head) {
     case 'linear':
-      return { kind: 'linear', value: values[0]!, values }
+      return { kind: 'linear', value: list[at]!, values: own }
     case 'sigmoid':
       return {
         kind: 'sigmoid',
-        labels: Array.from(values.keys())
-          .filter((j) => values[j]! >= 0.5)
+        labels: Array.from(own.keys())
+          .filter((j) => own[j]! >= 0.5)
           .map(label),
-        probabilities: values,
+        probabilities: own,
       }
     case 'softmax': {
-      let index = 0
-      let most = values[0]!
-      for (let j = 1; j < output.size; j++) {
-        const p = values[j]!
-        if (p > most) {
-          most = p
-          index = j
-        }
-      }
-      return { kind: 'softmax', label: label(index), index, probability: most, probabilities: values }
+      const index = largest(list, at, size)
+      return { kind: 'softmax', label: label(index), index, probability: list[at + index]!, probabilities: own }
     }
   }
+}
+
+/** The first place of the largest of `size` numbers. */
+function largest(list: Float32Array, at: number, size: number): number {
+  let index = 0
+  let most = list[at]!
+  for (let j = 1; j < size; j++) {
+    const p = list[at + j]!
+    if (p > most) {
+      most = p
+      index = j
+    }
+  }
+  return index
 }

@@ -9,6 +9,7 @@ import type { SequenceOptions, Sequences } from './data.js'
 import {
   allocate,
   badNumber,
+  borrow,
   copyNumbers,
   countOf,
   type Dense,
@@ -191,7 +192,7 @@ function gather(
   const N = offsets[B]!
 
   const lent = options.lend === true && options.mask === undefined && !cut ? lentRows(sources, tokens, N * R) : undefined
-  const rows = lent ?? allocate<Int32Array | Float32Array>(tokens ? Int32Array : Float32Array, N * R, () => at)
+  const rows = lent ?? (tokens ? borrow(Int32Array, N * R, () => at) : borrow(Float32Array, N * R, () => at))
   const all: Sequences = {
     count: B,
     rows,
@@ -206,12 +207,14 @@ function gather(
     lent: lent !== undefined,
   }
   let used = options.mask === undefined ? undefined : readMask(all, options.mask, at)
-  for (let b = 0; b < B; b++) {
+  const skipped = (b: number) => (cut ? cut[b]! : 0)
+  if (!lent) for (let b = 0; b < B; b++) copySource(sources[b]!, R, skipped(b), rows, offsets[b]! * R, lengths[b]!, () => place(b))
+  const fine = firstBad(rows, 0, rows.length, size) < 0
+  for (let b = 0; b < B && !fine; b++) {
     const source = sources[b]!
-    const skip = cut ? cut[b]! : 0
+    const skip = skipped(b)
     const from = offsets[b]! * R
     const to = offsets[b + 1]! * R
-    if (!lent) copySource(source, R, skip, rows, from, lengths[b]!, () => place(b))
     for (let k = firstBad(rows, from, to, size); k >= 0; k = firstBad(rows, k, to, size)) {
       const row = Math.floor(k / R)
       if (!used || used[row] === 1) {

@@ -197,6 +197,7 @@ const BAD_INTEGER = -1
 
 /** First place of list[from … to) that is not finite, or is not in 0 … size - 1 of integers; -1 where all are fine. */
 export function firstBad(list: Float32Array | Int32Array, from: number, to: number, size: number): number {
+  if (allFine(list, from, to, size)) return -1
   if (list instanceof Int32Array) {
     for (let i = from; i < to; i++) if (list[i]! >>> 0 >= size) return i
   } else {
@@ -207,6 +208,33 @@ export function firstBad(list: Float32Array | Int32Array, from: number, to: numb
 
 const LARGEST_FLOAT = 3.4028234663852886e38
 
+/** Whether all of list[from … to) are fine. Nothing is decided before the end, so that a number takes about a cycle. */
+function allFine(list: Float32Array | Int32Array, from: number, to: number, size: number): boolean {
+  if (list instanceof Int32Array) {
+    let signs = 0
+    for (let i = from; i < to; i++) signs |= list[i]! | (size - 1 - list[i]!)
+    return signs >= 0
+  }
+  if (assistant.finite && to - from >= WORTH_A_CALL) return assistant.finite(to - from === list.length ? list : list.subarray(from, to))
+  // Of float32 numbers that are all finite, no sum in float64 is infinite.
+  let [a, b, c, d] = [0, 0, 0, 0]
+  let i = from
+  for (; i < to - 3; i += 4) {
+    a += list[i]!
+    b += list[i + 1]!
+    c += list[i + 2]!
+    d += list[i + 3]!
+  }
+  for (; i < to; i++) a += list[i]!
+  return Number.isFinite(a + b + c + d)
+}
+
+/** Numbers from which on a call of the addon pays. */
+const WORTH_A_CALL = 512
+
+/** What the native addon does better (native/addon/reading.h): its loader, if it comes to that, puts it here. */
+export const assistant: { finite?(list: Float32Array): boolean } = {}
+
 /** A list of zeros, or ERR_OUT_OF_MEMORY. */
 export function allocate<A extends Float32Array | Int32Array>(constructor: new (length: number) => A, length: number, at: Path): A {
   try {
@@ -214,6 +242,35 @@ export function allocate<A extends Float32Array | Int32Array>(constructor: new (
   } catch (cause) {
     throw new BpttError('ERR_OUT_OF_MEMORY', `needs ${(4 * length) / 2 ** 20} MiB, which could not be had`, { at: at(), cause })
   }
+}
+
+/** Left by calls that are over, for those to come; but the garbage collector may have it. */
+const left: WeakRef<ArrayBuffer>[] = []
+const MOST_LEFT = 4
+/** Less is had from the heap, without a page fault for each 4 KiB. */
+const WORTH_LEAVING = 2 ** 16
+
+/**
+ * The same for what no user gets, with anything in it, to be given back. The first touch of fresh memory can take longer than computing
+ * what goes there: on a virtual machine that returns free pages to its host 3 ms a MiB.
+ */
+export function borrow<A extends Float32Array | Int32Array>(constructor: NumbersConstructor<A>, length: number, at: Path): A {
+  for (let i = 4 * length < WORTH_LEAVING ? 0 : left.length; i-- > 0; ) {
+    const buffer = left[i]!.deref()
+    if (buffer && buffer.byteLength < 4 * length) continue
+    left.splice(i, 1)
+    if (buffer) return new constructor(buffer, 0, length)
+  }
+  return allocate(constructor, length, at)
+}
+
+type NumbersConstructor<A> = new (lengthOrBuffer: number | ArrayBuffer, offset?: number, length?: number) => A
+
+/** What nobody looks at any more. */
+export function giveBack({ buffer }: { buffer: ArrayBufferLike }): void {
+  if (buffer.byteLength < WORTH_LEAVING) return
+  if (left.length === MOST_LEFT) left.shift()
+  left.push(new WeakRef(buffer as ArrayBuffer))
 }
 
 /** Says what is wrong with a number that must be finite and is not. `advice` is for NaN and what is missing. */
