@@ -104,8 +104,6 @@ function cutSequences(at: i32): i32 {
  * read them after the next meeting.
  */
 export function enter(frame: usize, room: usize, planConstants: usize, results: usize, team: i32): void {
-  spent = spending * parts
-  spending = 0
   parts = team
   whole = frame
   starts = room
@@ -215,14 +213,10 @@ export function setResult(field: i32, value: f64): void {
 
 /** Multiplications since the last poll. */
 let unpolled: i64 = 0
-/** Multiplications of the last frame, by all threads. */
-export let spent: i64 = 0
-let spending: i64 = 0
 
-/** Counts multiplications, which tell how long a frame takes. */
+/** Counts multiplications, which tell how time goes by. */
 export function spend(work: i64): void {
   unpolled += work
-  spending += work
 }
 
 /** Whether so much has been done that it is time to look around. */

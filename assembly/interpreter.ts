@@ -1,5 +1,5 @@
 // Executes a plan over one frame. Trusts its operands: src/backends/validate.ts has checked that they lie inside their regions.
-import { before, enter, enterFrame, enterSegment, first, getResult, int, LANES, MOVED, setResult, spent, T } from './context'
+import { before, enter, enterFrame, enterSegment, first, getResult, int, LANES, MOVED, setResult, T } from './context'
 import { ACTIVATE, LAST, LOSS, SUM_LOSS } from './head'
 import { COPY, FETCH, STATE_IN, STATE_OUT, ZERO } from './move'
 import { CLIP, NORM, STEP_NORMS, UPDATE } from './optimize'
@@ -10,8 +10,6 @@ import { begin, commit, dismiss, enlist, gather, meet, nextFrame, order, ready, 
 
 /** Sequences of each thread at least: halving fewer leaves each step as long as it was. */
 const SEQUENCES: i32 = 4
-/** Multiplications of a frame (the last one) at least: about 50 µs, against which the meetings are short. */
-const ENOUGH: i64 = 1 << 20
 
 /**
  * @param code instructions [code, end): the bytes of the instruction, opcode, arguments, each an int32
@@ -23,7 +21,7 @@ const ENOUGH: i64 = 1 << 20
  */
 export function run(code: usize, end: usize, constants: usize, frame: usize, starts: usize, result: usize, threads: i32): void {
   if (threads > 1) begin()
-  const most = spent < ENOUGH ? 1 : min(threads, int(frame, plan.FRAME_B) / SEQUENCES)
+  const most = min(threads, int(frame, plan.FRAME_B) / SEQUENCES)
   enter(frame, starts, constants, result, gather(most, code, end, constants, frame, starts))
   ready()
   setResult(plan.RESULT_STATUS, <f64>execute(code, end, 0))

@@ -99,6 +99,24 @@ test('helpers go when there is nothing to do, and come back', async () => {
   }
 })
 
+test('how large a frame is decides whether it is shared, not what ran before it', () => {
+  const { job: large } = stepOf(nets[0]!)
+  const { job: small } = stepOf({ ...nets[0]!, lengths: Array<number>(8).fill(2) })
+  const engine = engineOf(2)
+  const teamOf = (job: Job) => {
+    engine.run(job)
+    return insideOf(engine).team()
+  }
+  together(engine, large)
+  // The helper may have gone meanwhile, on a machine with too much to do.
+  let shared = false
+  for (let tries = 0; !shared && tries < 100; tries++) {
+    expect([teamOf(small), teamOf(small)]).toEqual([1, 1])
+    shared = teamOf(large) === 2
+  }
+  expect(shared).toBe(true)
+})
+
 test('a stop is one for all, between operations and inside a loop over time', () => {
   const stop = new Int32Array(new SharedArrayBuffer(4))
   const { job } = stepOf({ ...nets[0]!, lengths: Array<number>(16).fill(400) })

@@ -29,6 +29,8 @@ import { Team } from './wasm-team.js'
 
 /** assembly/team.ts has words for so many. */
 const MAX_THREADS = 64
+/** Multiplications of a frame that threads share at least: about 50 µs, against which their meetings are short. */
+const ENOUGH = 2 ** 20
 /** What fail() says where a helper has died in mid-frame. */
 const DIED = 2
 /** Helpers are waited for as long as this share of a frame, and milliseconds at most. */
@@ -39,6 +41,7 @@ const MOST_PATIENCE = 10
 interface Program {
   readonly code: Int32Array
   readonly segmented: boolean
+  readonly work: number
   readonly constants: Float64Array
   readonly check: PlanCheck | undefined
 }
@@ -154,7 +157,7 @@ class WasmEngine implements LocalEngine {
     const results = doubles.subarray(base / 8, base / 8 + RESULT_FIELDS * count).fill(0)
     let at = base + room.frames
     for (let n = 0; n < count; n++) {
-      this.execute(base, room, at, base + 8 * RESULT_FIELDS * n)
+      this.execute(base, room, at, base + 8 * RESULT_FIELDS * n, program.work * list[n]!.R)
       if (results[RESULT_FIELDS * n + Result.STATUS] !== Status.DONE) break
       at += 4 * list[n]!.size
     }
@@ -183,7 +186,7 @@ class WasmEngine implements LocalEngine {
       program.check?.indices(view, memory)
       load(memory, room, program, ints)
       const base = memory.base(JOB)
-      this.execute(base, room, base + room.frames, base)
+      this.execute(base, room, base + room.frames, base, program.work * view.R)
       const { floats } = memory.views()
       const first = memory.byteOf(output.at) / 4
       for (let i = 0; i < to.length; i++) to[i] = floats[first + i]!
@@ -210,10 +213,10 @@ class WasmEngine implements LocalEngine {
     return program
   }
 
-  /** One frame; all places are bytes of memory. */
-  private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number): void {
+  /** One frame of so much work; all places are bytes of memory. */
+  private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number, work: number): void {
     const { exports, team } = this.usable().parts
-    const threads = team?.broken ? 1 : this.description.threads
+    const threads = team?.broken || work < ENOUGH ? 1 : this.description.threads
     try {
       exports.run(base + code, base + frames, base + constants, frame, base + starts, result, threads)
     } catch (cause) {
