@@ -196,9 +196,15 @@ export function enlist(): bool {
   return false
 }
 
+/**
+ * Naps of a member that waits for a frame. No local variable, which the optimizer would keep on the stack, for a select, while the member
+ * naps: the first compiler of V8 11.3 loses it there, and members would never go.
+ */
+let naps = 0
+
 /** Waits for a frame. @returns the size of its team, or 0 where the member has gone because there was none for a while */
 export function nextFrame(): i32 {
-  let naps = 0
+  naps = 0
   while (true) {
     const state = atomic.load<i64>(STATE)
     const team = <i32>((state & WORKING) >> 8)
@@ -211,18 +217,17 @@ export function nextFrame(): i32 {
     // Members go in the reverse order of their coming.
     if (naps >= PATIENCE && !team && !atomic.load<i32>(BUSY) && <i32>(state & MEMBERS) == part) {
       if (atomic.cmpxchg<i64>(STATE, state, state - 1) == state) return 0
-    } else if (!idle(state)) naps++
+    } else idle(state)
   }
 }
 
-/** @returns whether the state has changed */
-function idle(state: i64): bool {
-  for (let n = 0; n < SPINS; n++) if (atomic.load<i64>(STATE) != state) return true
+/** Until the state has changed, a nap at most. */
+function idle(state: i64): void {
+  for (let n = 0; n < SPINS; n++) if (atomic.load<i64>(STATE) != state) return
   if (atomic.load<i32>(FAILED)) unreachable()
   atomic.add<i32>(SLEEPERS, 1)
-  const outcome = atomic.wait<i64>(STATE, state, NAP)
+  if (atomic.wait<i64>(STATE, state, NAP) == 2) naps++
   atomic.sub<i32>(SLEEPERS, 1)
-  return outcome != 2
 }
 
 /** Word i of the frame in hand: code, end, constants, frame, starts. */

@@ -45,6 +45,25 @@ function together(engine: LocalEngine, job: Job) {
   }
 }
 
+const require = createRequire(import.meta.url)
+
+/** An engine of a package that has no helpers yet, and the Workers that it makes. */
+function fresh(count: number) {
+  for (const file of Object.keys(require.cache)) if (file.includes(join('dist', 'node'))) delete require.cache[file]
+  const here = require('#lib/platform/platform.js').platform() as typeof machine
+  const workers: Worker[] = []
+  const { spawn } = here
+  const make = () => {
+    const worker = new Worker(require.resolve('#lib/backends/worker.js'))
+    workers.push(worker)
+    return worker
+  }
+  here.threads = () => count
+  here.spawn = (_make, ...rest) => spawn(make, ...rest)
+  const wasm = require('#lib/backends/wasm.js') as { createLocal: typeof createLocal }
+  return { workers, engine: wasm.createLocal({ numerics: 'portable', threads: count }) }
+}
+
 const base: Shape = { input: 9, states: [64], outputs: 21, tokens: false, cell: 'TANH', head: 'SOFTMAX', readout: 'all', twoBiases: false }
 const ragged = Array.from({ length: 30 }, (_, q) => Math.max(0, 40 - q - (q % 3)))
   .sort((a, b) => b - a)
@@ -87,6 +106,15 @@ describe('the same bits', () => {
     })
     expect(after).toEqual(before)
   })
+})
+
+test('helpers go that never had anything to do', async () => {
+  const { job } = stepOf(nets[0]!)
+  const { workers, engine } = fresh(2)
+  engine.run(job)
+  expect(calledIn(engine)).toEqual([1])
+  await vi.waitFor(() => expect(calledIn(engine)).toEqual([0]), 5000)
+  expect(workers).toHaveLength(1)
 })
 
 test('helpers go when there is nothing to do, and come back', async () => {
@@ -158,25 +186,6 @@ test('a thread that fails does not leave the others waiting: the engine says so,
 })
 
 describe('a helper that dies', () => {
-  const require = createRequire(import.meta.url)
-
-  /** An engine of a package that has no helpers yet, and the Workers that it makes. */
-  function fresh(count: number) {
-    for (const file of Object.keys(require.cache)) if (file.includes(join('dist', 'node'))) delete require.cache[file]
-    const here = require('#lib/platform/platform.js').platform() as typeof machine
-    const workers: Worker[] = []
-    const { spawn } = here
-    const make = () => {
-      const worker = new Worker(require.resolve('#lib/backends/worker.js'))
-      workers.push(worker)
-      return worker
-    }
-    here.threads = () => count
-    here.spawn = (_make, ...rest) => spawn(make, ...rest)
-    const wasm = require('#lib/backends/wasm.js') as { createLocal: typeof createLocal }
-    return { workers, engine: wasm.createLocal({ numerics: 'portable', threads: count }) }
-  }
-
   test('between two frames is known by the next one, which goes on alone, with the same bits', async () => {
     const { job, outputs } = stepOf(nets[0]!)
     const { workers, engine } = fresh(3)
