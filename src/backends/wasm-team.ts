@@ -6,6 +6,9 @@
 import { platform, type TrainingWorker } from '../platform/platform.js'
 import type { Call, Exports } from './wasm-instance.js'
 
+/** Milliseconds between two looks whether helpers have come. */
+const NAP = 0.1
+
 /** Of this thread; undefined where one could not be started or has died: it is not tried again. */
 const helpers: (TrainingWorker | undefined)[] = []
 
@@ -50,6 +53,7 @@ export class Team {
       if (one && Atomics.compareExchange(words, word, 0, 1) === 0) one.post({ kind: 'help', module, memory, word } satisfies Call, [])
     }
     const end = performance.now() + patience
-    while (!this.broken && !exports.complete() && performance.now() < end);
+    // Asleep where that may be: a thread that is woken on the processor of one that spins waits for milliseconds.
+    while (!this.broken && !exports.complete() && performance.now() < end) if (platform().maySleep()) Atomics.wait(words, 0, 1, NAP)
   }
 }

@@ -33,9 +33,9 @@ const MAX_THREADS = 64
 const ENOUGH = 2 ** 20
 /** What fail() says where a helper has died in mid-frame. */
 const DIED = 2
-/** Helpers are waited for as long as this share of a frame, and milliseconds at most. */
-const PATIENCE = 0.05
+/** Milliseconds that helpers are waited for at most, and for each multiplication of a frame: a twentieth of its time. */
 const MOST_PATIENCE = 10
+const PATIENCE = 5e-9
 
 /** What the plan is here, made when first seen. */
 interface Program {
@@ -114,8 +114,6 @@ function partsFor({ module, heap, each }: Compiled, helpers: number, stop: Int32
 
 class WasmEngine implements LocalEngine {
   private held: { readonly parts: Parts; readonly memory: WasmMemory } | undefined
-  /** Seconds that a frame of the last job took. */
-  private pace = 0
   private failure: BpttError | undefined
   private readonly programs = new WeakMap<Plan, Program>()
 
@@ -149,7 +147,9 @@ class WasmEngine implements LocalEngine {
     for (const write of writes) copyIn(memory, write)
     for (const frame of list) program.check?.indices(frame, memory)
 
-    if (count > 0) parts.team?.call(Math.min(MOST_PATIENCE, 1000 * PATIENCE * this.pace))
+    const work = (frame: FrameView) => program.work * frame.R
+    const most = list.reduce((largest, frame) => Math.max(largest, work(frame)), 0)
+    if (most >= ENOUGH) parts.team?.call(Math.min(MOST_PATIENCE, PATIENCE * most))
     const begin = performance.now()
     const base = memory.base(JOB)
     load(memory, room, program, frames.length === ints ? frames : frames.subarray(0, ints))
@@ -157,12 +157,11 @@ class WasmEngine implements LocalEngine {
     const results = doubles.subarray(base / 8, base / 8 + RESULT_FIELDS * count).fill(0)
     let at = base + room.frames
     for (let n = 0; n < count; n++) {
-      this.execute(base, room, at, base + 8 * RESULT_FIELDS * n, program.work * list[n]!.R)
+      this.execute(base, room, at, base + 8 * RESULT_FIELDS * n, work(list[n]!))
       if (results[RESULT_FIELDS * n + Result.STATUS] !== Status.DONE) break
       at += 4 * list[n]!.size
     }
     const seconds = (performance.now() - begin) / 1000
-    if (count > 0) this.pace = seconds / count
     return { results: results.slice(), reads: reads.map((read) => copyOut(memory, read)), seconds }
   }
 
