@@ -72,22 +72,45 @@ let starts: usize = 0
 
 /** Where this thread's share of 0 … n begins and ends, cut at multiples of grain. */
 export function low(n: i32, grain: i32): i32 {
-  return cut(n, grain, part)
+  return cut(n, grain, part, parts)
 }
 
 export function high(n: i32, grain: i32): i32 {
-  return cut(n, grain, part + 1)
+  return cut(n, grain, part + 1, parts)
 }
 
-function cut(n: i32, grain: i32, at: i32): i32 {
-  return min(n, <i32>(((<i64>(n + grain - 1) / grain) * at) / parts) * grain)
+// Long operations are not shared out beforehand: threads take shares (take() in team.ts), so that they end together where one's processor
+// is slower than another's, or has other things to do. First one of seven eighths of its part for each thread, then as many of an eighth.
+
+/** The share in hand. */
+export let shareBegin: i32 = 0
+export let shareEnd: i32 = 0
+
+/** Puts share `number` of 0 … n in hand, cut at multiples of grain, or of the sequences where grain is 0. @returns whether there is one */
+export function hold(number: i32, n: i32, grain: i32): bool {
+  if (number >= (parts == 1 ? 1 : 2 * parts)) return false
+  shareBegin = edge(number, n, grain)
+  shareEnd = edge(number + 1, n, grain)
+  return true
 }
 
-/** The same for sequences: cut where the steps, not the sequences, are equally many. */
-function cutSequences(at: i32): i32 {
+function edge(number: i32, n: i32, grain: i32): i32 {
+  const at = parts == 1 ? 8 * number : min(7 * number, 6 * parts + number)
+  if (grain) return cut(n, grain, at, 8 * parts)
+  const q = cutSequences(at, 8 * parts)
+  return q == B ? B : min(B, (q + 2) & ~3) // whole tiles
+}
+
+/** So much of 0 … n: at / all. */
+function cut(n: i32, grain: i32, at: i32, all: i32): i32 {
+  return min(n, <i32>(((<i64>(n + grain - 1) / grain) * at) / all) * grain)
+}
+
+/** The same for sequences: cut where the steps, not the sequences, are so many. */
+function cutSequences(at: i32, all: i32): i32 {
   if (at == 0) return 0
-  if (at == parts) return B
-  let left = <i32>((<i64>R * at) / parts)
+  if (at == all) return B
+  let left = <i32>((<i64>R * at) / all)
   let longer = 0 // sequences of more than i + 1 steps
   for (let i = T - 1; i >= 0; i--) {
     const count = int(active, i) - longer
@@ -141,8 +164,8 @@ export function enterFrame(): void {
   first = 0
   before = 0
   after = 0
-  Q0 = cutSequences(part)
-  Q1 = cutSequences(part + 1)
+  Q0 = cutSequences(part, parts)
+  Q1 = cutSequences(part + 1, parts)
 }
 
 /** Segment m of `steps` steps as if it were the frame: segment() of src/plan/frame.ts. */
@@ -160,8 +183,8 @@ export function enterSegment(m: i32, steps: i32): void {
   active += (<usize>a) << 2
   start = cuts
   T = b - a
-  Q0 = cutSequences(part)
-  Q1 = cutSequences(part + 1)
+  Q0 = cutSequences(part, parts)
+  Q1 = cutSequences(part + 1, parts)
   const sequences = (<usize>B) << 2
   const at = next
   let length = T

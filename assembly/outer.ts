@@ -1,8 +1,8 @@
 // Gradients of matrices: dM [N, K] += Σ_rows dy[row, n]·x[row, k], rows in descending packed order, each element one chain. Used by
 // project.ts and recur.ts. Rows are taken in chunks; between chunks the chains rest in float32.
-import { CHUNK, EDGE, high, int, LEFT, low, PANEL, SOURCES, spend, start, stride, T, UNITS } from './context'
+import { CHUNK, EDGE, int, LEFT, PANEL, SOURCES, shareBegin, shareEnd, spend, start, stride, T, UNITS } from './context'
 import { loadPart, storePart, TILE_ROWS } from './simd'
-import { stopped } from './team'
+import { stopped, take } from './team'
 import { lowTile, TALL, tiles } from './tile'
 
 /** Rows of dy of at most so many bytes are read where they are. */
@@ -15,10 +15,15 @@ const DIRECT: usize = 1024
 export function matrixGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: i32): void {
   // Shared out along the longer side, so that as little as possible is packed twice.
   const down = N > K
-  const top = down ? low(N, TALL) : 0
-  const bottom = down ? high(N, TALL) : N
-  const left = down ? 0 : low(K, 8)
-  const right = down ? K : high(K, 8)
+  while (take(down ? N : K, down ? TALL : 8)) {
+    if (shareBegin == shareEnd) continue
+    if (down) block(dM, dy, x, s0, N, K, rows, shareBegin, shareEnd, 0, K)
+    else block(dM, dy, x, s0, N, K, rows, 0, N, shareBegin, shareEnd)
+  }
+}
+
+/** The rows [top, bottom) and columns [left, right) of dM. */
+function block(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: i32, top: i32, bottom: i32, left: i32, right: i32): void {
   let step = T - 1
   for (let end = rows; end > 0; end -= CHUNK) {
     const count = min(CHUNK, end)
@@ -34,9 +39,9 @@ export function matrixGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32
     }
     const last = dy + <usize>(end - 1) * stride(N)
     for (let n = top; n < bottom; n += UNITS) {
-      const block = min(UNITS, bottom - n)
-      multiplyChunk(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), block, K, left, right, count)
-      spend(<i64>count * block * (right - left))
+      const units = min(UNITS, bottom - n)
+      multiplyChunk(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), units, K, left, right, count)
+      spend(<i64>count * units * (right - left))
       if (stopped()) return
     }
   }
@@ -83,15 +88,32 @@ function gradientPanel(dM: usize, ld: usize, left: usize, da: usize, next: usize
   lowTile(out, ld, out, ld, left + <usize>whole * next, 4, da, PANEL, count, N % TILE_ROWS)
 }
 
-/** Rows of dy, from the last back, in tiles: to[tile][row][TILE_ROWS]. What is read past a row goes to rows of a tile that nobody reads. */
+/**
+ * Rows of dy, from the last back, in tiles: to[tile][row][TILE_ROWS], four tiles at a time where there are as many: wide rows push each
+ * other out of the first cache, and these share a line. What is read past a row goes to rows of a tile that nobody reads.
+ */
 function packTiles(to: usize, last: usize, lddy: usize, tiles: i32, count: i32): void {
-  for (let t = 0; t < tiles; t++, last += (<usize>TILE_ROWS) << 2) {
+  const tile = (<usize>TILE_ROWS) << 2
+  const size = <usize>count * tile
+  while (tiles > 0) {
+    const some = tiles < 4 ? 1 : 4
     let from = last
-    for (let j = 0; j < count; j++, from -= lddy, to += (<usize>TILE_ROWS) << 2) {
-      v128.store(to, v128.load(from))
-      if (TILE_ROWS == 6) v128.store64_lane(to, v128.load64_zero(from, 16), 0, 16)
+    for (const end = to + size; to < end; to += tile, from -= lddy) {
+      packTile(to, from)
+      if (some == 1) continue
+      packTile(to + size, from + tile)
+      packTile(to + 2 * size, from + 2 * tile)
+      packTile(to + 3 * size, from + 3 * tile)
     }
+    tiles -= some
+    last += <usize>some * tile
+    to += <usize>(some - 1) * size
   }
+}
+
+function packTile(to: usize, from: usize): void {
+  v128.store(to, v128.load(from))
+  if (TILE_ROWS == 6) v128.store64_lane(to, v128.load64_zero(from, 16), 0, 16)
 }
 
 /** 8 columns of the rows at SOURCES. */

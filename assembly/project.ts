@@ -3,11 +3,12 @@
 //
 // Pack forms: PROJECT and PROJECT_DX are panels of 8 outputs, pack[panel][inner][8], zeros beyond the last output; GATHER is Mᵀ in rows
 // of stride(N).
-import { active, B, base, COLUMNS, high, int, low, pointer, Q0, Q1, R, ROW, start, stride, T } from './context'
+import { active, B, base, COLUMNS, high, int, low, pointer, Q0, Q1, R, ROW, shareBegin, shareEnd, start, stride, T } from './context'
 import { zeroRow } from './move'
 import { matrixGradient } from './outer'
 import * as plan from './plan.gen'
 import { loadPart, storePart } from './simd'
+import { take } from './team'
 import { multiply, TALL } from './tile'
 
 export function rowsOf(kind: i32): i32 {
@@ -101,15 +102,18 @@ export function PROJECT(args: usize): void {
   const bias2 = pointer(args, plan.PROJECT_bias2)
   const N = int(args, plan.PROJECT_N)
   const K = int(args, plan.PROJECT_K)
-  const row = low(rowsOf(int(args, plan.PROJECT_rows)), TALL)
-  const rows = high(rowsOf(int(args, plan.PROJECT_rows)), TALL) - row
-  const y = pointer(args, plan.PROJECT_y) + <usize>row * stride(N)
-  const x = pointer(args, plan.PROJECT_x) + <usize>row * stride(K)
-  for (let n = 0; n < N; n += COLUMNS) {
-    const at = (<usize>n) << 2
-    const width = min(COLUMNS, N - n)
-    sumBias(bias ? bias + at : 0, bias2 ? bias2 + at : 0, width)
-    multiply(y + at, stride(N), ROW, 0, x, stride(K), pack + at * <usize>K, rows, width, K)
+  const all = rowsOf(int(args, plan.PROJECT_rows))
+  while (take(all, TALL)) {
+    const row = shareBegin
+    const rows = shareEnd - row
+    const y = pointer(args, plan.PROJECT_y) + <usize>row * stride(N)
+    const x = pointer(args, plan.PROJECT_x) + <usize>row * stride(K)
+    for (let n = 0; n < N; n += COLUMNS) {
+      const at = (<usize>n) << 2
+      const width = min(COLUMNS, N - n)
+      sumBias(bias ? bias + at : 0, bias2 ? bias2 + at : 0, width)
+      multiply(y + at, stride(N), ROW, 0, x, stride(K), pack + at * <usize>K, rows, width, K)
+    }
   }
 }
 
@@ -140,16 +144,19 @@ export function PROJECT_DX(args: usize): void {
   const pack = pointer(args, plan.PROJECT_DX_pack)
   const N = int(args, plan.PROJECT_DX_N)
   const K = int(args, plan.PROJECT_DX_K)
-  const row = low(rowsOf(int(args, plan.PROJECT_DX_rows)), TALL)
-  const rows = high(rowsOf(int(args, plan.PROJECT_DX_rows)), TALL) - row
-  const dx = pointer(args, plan.PROJECT_DX_dx) + <usize>row * stride(K)
-  const dy = pointer(args, plan.PROJECT_DX_dy) + <usize>row * stride(N)
   const onto = int(args, plan.PROJECT_DX_accumulate) != 0
   // Features and tokens may be more than a row of zeros has: then dx itself is made one.
   const wide = K > COLUMNS
-  if (wide && !onto) memory.fill(dx, 0, <usize>rows * stride(K))
-  if (wide || onto) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
-  else multiply(dx, stride(K), zeros(K), 0, dy, stride(N), pack, rows, K, N)
+  const all = rowsOf(int(args, plan.PROJECT_DX_rows))
+  while (take(all, TALL)) {
+    const row = shareBegin
+    const rows = shareEnd - row
+    const dx = pointer(args, plan.PROJECT_DX_dx) + <usize>row * stride(K)
+    const dy = pointer(args, plan.PROJECT_DX_dy) + <usize>row * stride(N)
+    if (wide && !onto) memory.fill(dx, 0, <usize>rows * stride(K))
+    if (wide || onto) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
+    else multiply(dx, stride(K), zeros(K), 0, dy, stride(N), pack, rows, K, N)
+  }
 }
 
 /** A row of K ≤ COLUMNS zeros. It is there until the next sumBias. */

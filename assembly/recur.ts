@@ -1,25 +1,30 @@
 // The time loops: RECUR, RECUR_BACK and the gradient of W. Shapes and orders: src/plan/operations.ts, docs/numerics.md. Only what depends
 // on the state before is here; the products over all rows are project.ts.
-import { active, after, int, pointer, Q0, Q1, R, start, stride, T } from './context'
+import { active, after, B, int, pointer, R, shareBegin, shareEnd, start, stride, T } from './context'
 import { activateRow, derivativeRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import { matrixGradient } from './outer'
 import * as plan from './plan.gen'
 import { zeros } from './project'
-import { stopped } from './team'
+import { stopped, take } from './team'
 import { multiply } from './tile'
 
 export function RECUR(args: usize): void {
+  while (take(B, 0)) forward(args, shareBegin, shareEnd)
+}
+
+/** Of sequences [q0, q1). */
+function forward(args: usize, q0: i32, q1: i32): void {
   const s = pointer(args, plan.RECUR_s)
   const pack = pointer(args, plan.RECUR_pack)
   const S = int(args, plan.RECUR_S)
   const cell = int(args, plan.RECUR_cell)
   const row = stride(S)
-  let before = pointer(args, plan.RECUR_s0) + <usize>Q0 * row
+  let before = pointer(args, plan.RECUR_s0) + <usize>q0 * row
   for (let i = 0; i < T && !stopped(); i++) {
-    const rows = min(Q1, int(active, i)) - Q0
+    const rows = min(q1, int(active, i)) - q0
     if (rows <= 0) return
-    const now = s + <usize>(int(start, i) + Q0) * row
+    const now = s + <usize>(int(start, i) + q0) * row
     multiply(now, row, now, row, before, row, pack, rows, S, S)
     activateRow(now, <usize>rows * row, cell)
     before = now
@@ -27,6 +32,10 @@ export function RECUR(args: usize): void {
 }
 
 export function RECUR_BACK(args: usize): void {
+  while (take(B, 0)) backward(args, shareBegin, shareEnd)
+}
+
+function backward(args: usize, q0: i32, q1: i32): void {
   const d = pointer(args, plan.RECUR_BACK_d)
   const s = pointer(args, plan.RECUR_BACK_s)
   const above = pointer(args, plan.RECUR_BACK_above)
@@ -37,14 +46,14 @@ export function RECUR_BACK(args: usize): void {
   const g = pointer(args, plan.RECUR_BACK_g)
   const g0 = pointer(args, plan.RECUR_BACK_g0)
   const row = stride(S)
-  let later = pointer(args, plan.RECUR_BACK_after) + <usize>Q0 * row // the step after this one
-  let alive = max(0, min(Q1, after) - Q0) // and its rows
+  let later = pointer(args, plan.RECUR_BACK_after) + <usize>q0 * row // the step after this one
+  let alive = max(0, min(q1, after) - q0) // and its rows
   const none = zeros(S)
   const ends = kind == plan.ABOVE_LAST ? above : 0
   for (let i = T - 1; i >= 0 && !stopped(); i--) {
-    const rows = min(Q1, int(active, i)) - Q0
+    const rows = min(q1, int(active, i)) - q0
     if (rows <= 0) continue
-    const at = <usize>(int(start, i) + Q0) * row
+    const at = <usize>(int(start, i) + q0) * row
     const now = d + at
     if (kind == plan.ABOVE_STEPS) {
       const own = above + at
@@ -53,7 +62,7 @@ export function RECUR_BACK(args: usize): void {
     } else {
       // Sequences end in the order of rows, last ones first: those of the step after this one have nothing above them here.
       if (alive) multiply(now, row, none, 0, later, row, pack, alive, S, S)
-      for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, Q0 + q, row)
+      for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, q0 + q, row)
     }
     if (g) memory.copy(g + at, now, <usize>rows * row)
     derivativeRow(now, s + at, <usize>rows * row, cell)
@@ -61,9 +70,9 @@ export function RECUR_BACK(args: usize): void {
     alive = rows
   }
   if (g0) {
-    const own = <usize>Q0 * row
+    const own = <usize>q0 * row
     if (alive) multiply(g0 + own, row, none, 0, later, row, pack, alive, S, S)
-    for (let q = Q0 + alive; q < Q1; q++) atEnd(g0 + <usize>q * row, ends, q, row)
+    for (let q = q0 + alive; q < q1; q++) atEnd(g0 + <usize>q * row, ends, q, row)
   }
 }
 

@@ -2,7 +2,7 @@
 // the whole plan, and does its share of each operation (context.ts); the team meets after each. One thread leads: it owns the engine,
 // starts frames, and alone decides whether to stop. Helpers come and go between frames (src/backends/wasm-team.ts calls and sends them).
 // Bits do not depend on how many there are. Alone, a thread never comes here but for meet().
-import { due, part, parts, place } from './context'
+import { due, hold, part, parts, place } from './context'
 
 // One word each, on lines of their own.
 /** int64: helpers that are members | threads that work on the frame, 0 between frames, << 8 | number of the frame << 16. */
@@ -23,6 +23,8 @@ const KNOWN: usize = 392
 const BUSY: usize = 396
 /** Counts on while helpers are at work. */
 const LIFE: usize = 400
+/** Shares of the operation in hand that were taken. */
+const TAKEN: usize = 896
 /** The frame in hand: arguments of assist() in interpreter.ts. */
 const ORDER: usize = 448
 
@@ -46,6 +48,8 @@ let meeting: i32 = 0
 /** The frame that this member knows of. */
 let seen: i64 = 0
 let maySleep = true
+/** TAKEN of a thread that is alone. */
+let taken: i32 = 0
 /** Whether this frame may still be stopped, and whether this thread has given it up. */
 let stoppable = true
 let over = false
@@ -88,12 +92,19 @@ function wake(word: usize): void {
   if (atomic.load<i32>(SLEEPERS)) atomic.notify(word, -1)
 }
 
-/** Waits for the whole team. @param stop of the leader: whether to stop. @returns that, to all */
+/** Takes the next share of 0 … n (hold() in context.ts) in the operation in hand. @returns whether there was one */
+export function take(n: i32, grain: i32): bool {
+  return !over && hold(parts == 1 ? taken++ : atomic.add<i32>(TAKEN, 1), n, grain)
+}
+
+/** Waits for the whole team, before an operation. @param stop of the leader: whether to stop. @returns that, to all */
 export function meet(stop: bool): bool {
+  taken = 0
   if (parts == 1) return stop
   if (part == 0) {
     awaitHelpers()
     atomic.store<i32>(ARRIVED, 0)
+    atomic.store<i32>(TAKEN, 0)
     meeting += 2
     atomic.store<i32>(RELEASED, meeting | <i32>stop)
     wake(RELEASED)
