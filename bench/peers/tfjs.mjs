@@ -7,7 +7,9 @@ const LEARNING_RATE = 0.1
 export const builder = (tf) => (cell, data) => {
   const { B, T, r, s, t, f, readout } = cell
   const all = readout === 'all'
-  const rnn = tf.layers.simpleRNN({ units: s, activation: f, batchInputShape: [B, T, r], returnSequences: all })
+  // setWeights() follows: an orthogonal matrix, the default, would take minutes at s = 1760.
+  const initial = { kernelInitializer: 'zeros', recurrentInitializer: 'zeros' }
+  const rnn = tf.layers.simpleRNN({ units: s, activation: f, batchInputShape: [B, T, r], returnSequences: all, ...initial })
   const dense = tf.layers.dense({ units: t })
   const model = tf.sequential({ layers: [rnn, all ? tf.layers.timeDistributed({ layer: dense }) : dense] })
   const tensor = ({ data: values, shape }, type) => tf.tensor(values, shape, type)
