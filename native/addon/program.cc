@@ -171,7 +171,7 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
       using namespace fetch;
       e.out_rows(dst, ROWS, K);
       e.in(data, INPUTS, e.size(K) * FLOAT);
-      return e.work_each(ROWS, K, 1);
+      return e.work_each(ROWS, K, 6);  // memory: more than its arithmetic
     }
     case OP_STATE_IN: {
       using namespace state_in;

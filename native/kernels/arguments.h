@@ -32,6 +32,9 @@ class Arguments {
   const int32_t *next_;
 };
 
+// Floats of a page, about as far as processors fetch on their own account beyond what they read and write.
+constexpr int64_t PAGE = 1024;
+
 struct Range {
   int64_t lo, hi;
 };

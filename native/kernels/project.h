@@ -82,10 +82,11 @@ NOINLINE void multiply_blocks(const Context &context, Range rows, int64_t N, int
 }
 
 // y = start + x·M for this part of the rows. Of the rows of steps, where M stays in the second cache meanwhile, those
-// of its sequences: they are in its cache, or the next operation finds them there.
+// of its sequences: they are in its cache, or the next operation finds them there. But not where they are no more
+// than a page of y: the processors would take away each other's.
 NOINLINE void multiply_rows(const Context &context, bool steps, int part, int parts, int64_t N, int64_t K,
                             const float *x, const float *pack, const Start &start, float *y) {
-  if (!steps || parts == 1 || N * K > LITTLE)
+  if (!steps || parts == 1 || N * K > LITTLE || context.B * stride(N) <= PAGE * parts)
     return multiply_blocks(context, share(steps ? context.R : context.B, MR, part, parts), N, K, x, pack, start, y);
   const Range q = share_sequences(context, part, parts);
   for (int64_t i = 0; i < context.T && context.active[i] > q.lo; i++) {
