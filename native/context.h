@@ -66,6 +66,8 @@ struct NetStep {
 
 // w [K of the first layer], or one token; o [N].
 using StepFunction = void (*)(NetStep &step, const void *w, float *o);
+// Whether no element of x [n] is infinite or NaN.
+using FiniteFunction = bool (*)(const float *x, int64_t n);
 
 // Everything one instruction set exports.
 struct Kernels {
@@ -73,6 +75,7 @@ struct Kernels {
   const char *arithmetic;               // "fma" or "mul-add"
   Operation run[plan::OPERATIONS + 1];  // by opcode; null where the interpreter does it
   StepFunction step;
+  FiniteFunction finite;
 };
 
 }  // namespace bptt

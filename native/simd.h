@@ -32,6 +32,8 @@ INLINE void store(float *p, vf x) {
   *reinterpret_cast<memory *>(p) = x;
 }
 
+typedef float quad __attribute__((vector_size(16)));
+
 INLINE vf splat(float x) { return x - vf{}; }  // − keeps the sign of −0
 INLINE vi splat(int32_t x) { return x - vi{}; }
 
@@ -42,9 +44,20 @@ INLINE vi lanes() {
   return x;
 }
 
+// a > b ? a : b, and the same of <: one instruction where that is just what it does, of NaN and of zeros too.
+#if defined(__aarch64__)
+INLINE vf larger(vf a, vf b) { return a > b ? a : b; }
+INLINE vf lesser(vf a, vf b) { return a < b ? a : b; }
+#else
+INLINE quad larger(quad a, quad b) { return (quad)_mm_max_ps((__m128)a, (__m128)b); }
+#endif
+
 #if BPTT_LANES == 16
 
-INLINE vf sqrt(vf x) { return (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)x); }  // GCC 12 warns of the plain one
+// GCC 12 warns of the plain forms of these three.
+INLINE vf sqrt(vf x) { return (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)x); }
+INLINE vf larger(vf a, vf b) { return (vf)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+INLINE vf lesser(vf a, vf b) { return (vf)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
 INLINE __mmask16 first(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 INLINE vf load_edge(const float *p, int64_t n) { return (vf)_mm512_maskz_loadu_ps(first(n), p); }
 INLINE void store_edge(float *p, vf x, int64_t n) { _mm512_mask_storeu_ps(p, first(n), (__m512)x); }
@@ -52,6 +65,8 @@ INLINE void store_edge(float *p, vf x, int64_t n) { _mm512_mask_storeu_ps(p, fir
 #elif BPTT_LANES == 8
 
 INLINE vf sqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+INLINE vf larger(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE vf lesser(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 INLINE __m256i first(int64_t n) { return (__m256i)(lanes() < splat(static_cast<int32_t>(n))); }
 INLINE vf load_edge(const float *p, int64_t n) { return (vf)_mm256_maskload_ps(p, first(n)); }
 INLINE void store_edge(float *p, vf x, int64_t n) { _mm256_maskstore_ps(p, first(n), (__m256)x); }
@@ -62,6 +77,7 @@ INLINE void store_edge(float *p, vf x, int64_t n) { _mm256_maskstore_ps(p, first
 INLINE vf sqrt(vf x) { return (vf)vsqrtq_f32((float32x4_t)x); }
 #else
 INLINE vf sqrt(vf x) { return (vf)_mm_sqrt_ps((__m128)x); }
+INLINE vf lesser(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
 #endif
 INLINE vf load_edge(const float *p, int64_t n) {
   return vf{n > 0 ? p[0] : 0.0f, n > 1 ? p[1] : 0.0f, n > 2 ? p[2] : 0.0f, n > 3 ? p[3] : 0.0f};

@@ -190,9 +190,16 @@ describe.skipIf(!native)('a native engine', () => {
     })
     for (const seed of [5, 6]) {
       step.input.set(numbers(3, seed))
-      step.run()
+      expect(step.run()).toBe(true)
       const expected = states(3, 5, 1, values.U, values.W, values.b, numbers(3, seed))[0]!
       for (let n = 0; n < 5; n++) expect(Math.abs(step.output[n]! - expected[n]!)).toBeLessThan(1e-6)
+    }
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      const [before, kept] = [step.output.slice(), step.input[2]!]
+      step.input[2] = bad
+      expect(step.run()).toBe(false)
+      expect(step.output).toEqual(before)
+      step.input[2] = kept
     }
     // Growth moves memory: the step must follow.
     engine.run({ ...noJob, bytes: job.bytes.map((bytes) => bytes * 1000) })

@@ -178,8 +178,10 @@ test('a prepared step gives what a run gives, copies into the same array, and su
     const prepared = engine.prepare(step)
     const { output } = prepared
     return [1, 2, 3].map((n) => {
-      prepared.input.set([n, -n / 3])
-      prepared.run()
+      prepared.input.set([n, NaN])
+      expect(prepared.run()).toBe(false)
+      prepared.input[1] = -n / 3
+      expect(prepared.run()).toBe(true)
       engine.run({ ...job, bytes: [2048 * n, 64 * n, 256, 1024, 2048], count: 0 })
       expect(prepared.output).toBe(output)
       return output.slice()

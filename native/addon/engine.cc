@@ -114,9 +114,9 @@ void Engine::dispose() {
 
 int64_t Engine::bytes() const { return regions_.total(); }
 
-void Engine::must_be_free() const {
+void Engine::refuse() const {
   if (disposed_) fail("ERR_DISPOSED", "the model was disposed of");
-  if (busy_) fail("ERR_BUSY", "a job is in flight on this engine");
+  fail("ERR_BUSY", "a job is in flight on this engine");
 }
 
 Setting Engine::setting(const Program &program, const int32_t *stop) const {
@@ -146,16 +146,21 @@ void Job::run() noexcept {
   seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-void Step::run(const void *input_data, void *output_data) const {
+bool Step::run(const void *input_data, int64_t floats, void *output_data) const {
   engine->must_be_free();
   const FloatMode mode;
-  if (fused) return fused->run(engine->kernels_, engine->regions_, input_data, output_data);
+  if (!engine->kernels_.finite(static_cast<const float *>(input_data), floats)) return false;
+  if (fused) {
+    fused->run(engine->kernels_, engine->regions_, input_data, output_data);
+    return true;
+  }
   Judge none;
   Team alone(1, none);
   double result[RESULT_FIELDS] = {};
   std::memcpy(engine->regions_.at(input.at), input_data, static_cast<size_t>(input.bytes));
   run_frame(engine->setting(*program, &NEVER), frames.list().front(), alone, result);
   engine->copy_out(output, output_data);
+  return true;
 }
 
 }  // namespace bptt

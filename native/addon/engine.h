@@ -56,8 +56,8 @@ struct Step {
   Place input, output;
   std::unique_ptr<Fused> fused;  // null: the plan is interpreted
 
-  // Allocates nothing.
-  void run(const void *input_data, void *output_data) const;
+  // False, with nothing done, where one of the first `floats` inputs is not finite. Allocates nothing.
+  bool run(const void *input_data, int64_t floats, void *output_data) const;
 };
 
 class Engine : public std::enable_shared_from_this<Engine> {
@@ -78,9 +78,12 @@ class Engine : public std::enable_shared_from_this<Engine> {
   int64_t bytes() const;
 
   // Throws Fault ERR_DISPOSED or ERR_BUSY.
-  void must_be_free() const;
+  void must_be_free() const {
+    if (disposed_ || busy_) refuse();
+  }
 
  private:
+  [[noreturn]] void refuse() const;
   friend struct Job;
   friend struct Step;
   std::shared_ptr<const Program> check(const Request &request, Frames &frames);

@@ -9,12 +9,13 @@ namespace {
 struct Prepared {
   std::unique_ptr<Step> step;
   const void *input;
+  int64_t floats;  // of the input; 0 where it is tokens
   void *output;
   size_t length;
   napi_ref reference = nullptr;  // to the output
 };
 
-// The hot call of a stream: no arguments, no allocation.
+// The hot call of a stream: no arguments, no allocation. Returns undefined, or false where an input is not finite.
 napi_value run_step(napi_env env, napi_callback_info info) {
   void *data = nullptr;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
@@ -26,8 +27,9 @@ napi_value run_step(napi_env env, napi_callback_info info) {
         napi_get_typedarray_info(env, output, nullptr, &length, nullptr, nullptr, nullptr) != napi_ok ||
         length != prepared.length)
       fail("ERR_DETACHED", "an array of this stream was transferred or resized");
-    prepared.step->run(prepared.input, prepared.output);
-    return nullptr;
+    napi_value refused = nullptr;
+    if (!prepared.step->run(prepared.input, prepared.floats, prepared.output)) napi_get_boolean(env, false, &refused);
+    return refused;
   });
 }
 
@@ -54,8 +56,9 @@ napi_value prepare(napi_env env, napi_callback_info info) {
     if (!same_buffer(env, a[7], a[9]) ||
         static_cast<char *>(input.data) + input.bytes() > static_cast<void *>(output.data()))
       fail("ERR_INVALID_ARG", "output does not lie behind input in one buffer");
-    std::unique_ptr<Prepared> prepared(
-        new Prepared{handle->engine->prepare(request), input.data, output.data(), output.size()});
+    std::unique_ptr<Prepared> prepared(new Prepared{handle->engine->prepare(request), input.data,
+                                                    input.type == napi_float32_array ? input.length : 0, output.data(),
+                                                    output.size()});
     handle->report(env);
 
     const auto finalize = [](napi_env env, void *data, void *) {

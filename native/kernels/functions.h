@@ -6,11 +6,8 @@
 namespace bptt {
 namespace {
 
-// x < lo ? lo : x, in this form so that NaN passes. Neither comparison waits for the other.
-INLINE vf clamp(vf x, float lo, float hi) {
-  const vf y = x < splat(lo) ? splat(lo) : x;
-  return x > splat(hi) ? splat(hi) : y;
-}
+// In this order so that NaN passes.
+INLINE vf clamp(vf x, float lo, float hi) { return lesser(splat(hi), larger(splat(lo), x)); }
 
 template <int N>
 INLINE vf horner(vf x, const float (&c)[N]) {
@@ -32,7 +29,7 @@ INLINE vf sigmoid(vf x) {
   return madd(half, tanh(half * x), half);
 }
 
-INLINE vf relu(vf x) { return x < vf{} ? vf{} : x; }
+INLINE vf relu(vf x) { return larger(vf{}, x); }
 
 INLINE vf exp(vf x0) {
   const vf x = clamp(x0, plan::EXP_LOW, plan::EXP_HIGH);

@@ -13,8 +13,6 @@ constexpr int NVL = LANES / VW;
 // The lanes of a vector of elements j … that exist, as a mask.
 INLINE vi below(int64_t j, int64_t N) { return lanes() < splat(static_cast<int32_t>(N - j)); }
 
-typedef float quad __attribute__((vector_size(16)));
-
 INLINE float fold_sum(const vf (&sum)[NVL]) {
   quad x[4];
   __builtin_memcpy(x, sum, sizeof x);
@@ -28,13 +26,11 @@ INLINE float maximum(const float *z, int64_t N) {
   vf most = first;
   for (int64_t j = 0; j < N; j += VW) {
     const vf x = below(j, N) ? load(z + j) : first;
-    most = x > most ? x : most;
+    most = larger(x, most);
   }
   quad x[VW / 4];
   __builtin_memcpy(x, &most, sizeof x);
-  UNROLL for (int n = VW / 8; n > 0; n /= 2) {
-    UNROLL for (int i = 0; i < n; i++) x[i] = x[i + n] > x[i] ? x[i + n] : x[i];
-  }
+  UNROLL for (int n = VW / 8; n > 0; n /= 2) { UNROLL for (int i = 0; i < n; i++) x[i] = larger(x[i + n], x[i]); }
   const float a = x[0][2] > x[0][0] ? x[0][2] : x[0][0], b = x[0][3] > x[0][1] ? x[0][3] : x[0][1];
   return b > a ? b : a;
 }

@@ -32,10 +32,15 @@ struct Row {
     int64_t K;
   } of[2];  // the chains go on from the first to the second; K may be 0
   int64_t cell;
-  float *y;                     // may be where a chain starts; and an operand, if N is at most ROW_WIDTH
-  const float *soon = nullptr;  // what comes next, fetched by products too narrow to keep the memory busy
+  float *y;  // may be where a chain starts; and an operand, if N is at most ROW_WIDTH
+  // Panels that come next, fetched by products too narrow to keep the memory busy, and the floats from one to the next.
+  const float *soon = nullptr;
+  int64_t apart = 0;
 };
 constexpr int64_t ROW_VECTORS = 8, ROW_WIDTH = ROW_VECTORS * VW;
+// Of each panel its first lines, in the order of their use: 24 KiB, which nothing has pushed out of the first cache
+// before they are read.
+constexpr int64_t SOON_PANELS = 3, SOON_LINES = 128;
 
 // Vectors `first` … `first + vectors`, of which NV are computed: all, or one more, which the padding of a panel feeds.
 template <int NV>
@@ -51,8 +56,9 @@ NOINLINE void row_tile(const Row &x, int64_t first, int64_t vectors) {
     const int64_t panels = NR * K;
     const float *p = pack + at * K;
     for (int64_t k = 0; k < K; k++, p += NR) {
-      if (NV <= 2 && x.soon) {
-        UNROLL for (int line = 0; line < 4; line++, soon += plan::UNIT_FLOATS) prefetch(soon);
+      if (NV <= 2 && x.soon && k < SOON_LINES) {
+        UNROLL for (int64_t panel = 0; panel < SOON_PANELS; panel++) prefetch(soon + panel * x.apart);
+        soon += plan::UNIT_FLOATS;
       }
       const vf y = splat(a[k]);
       UNROLL for (int v = 0; v < NV; v++) sum[v] = madd(y, load(p + v / 2 * panels + v % 2 * VW), sum[v]);
@@ -81,6 +87,10 @@ struct RowTiles {
 };
 
 NOINLINE void multiply_row(const Row &x, int64_t N, bool back) {
+  if (N <= ROW_WIDTH) {  // without a division to wait for
+    const int64_t vectors = (N + VW - 1) / VW;
+    return row_tile_of[vectors](x, 0, vectors);
+  }
   const RowTiles tiles(N);
   for (int64_t n = 0; n < tiles.count; n++) {
     const int64_t first = tiles.first(n, back), vectors = smaller(tiles.width, tiles.vectors - first);

@@ -7,6 +7,15 @@
 namespace bptt {
 namespace {
 
+bool finite(const float *x, int64_t n) {
+  vf sum[NVL] = {};
+  for (int64_t j = 0; j < n; j += VW) {
+    const vf y = load_part(x + j, n - j);
+    sum[0] += y - y;  // +0, or NaN
+  }
+  return fold_sum(sum) == 0;
+}
+
 void step(NetStep &x, const void *input, float *o) {
   const float *w = static_cast<const float *>(input);
   x.back = !x.back;
@@ -23,7 +32,8 @@ void step(NetStep &x, const void *input, float *o) {
   // Of a W that the first cache does not hold, the next step finds there what it begins with.
   const bool large = next.S * next.S > 6144;
   const float *soon = large ? next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S : nullptr;
-  multiply_row({x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room, soon}, x.N, x.back);
+  multiply_row({x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room, soon, NR * next.S}, x.N,
+               x.back);
   activate_row(x.room, x.room, x.N, x.head);
   for (int64_t j = 0; j < x.N; j += VW) store_part(o + j, load(x.room + j), x.N - j);
 }

@@ -78,7 +78,15 @@ export interface PreparedStep {
   readonly input: Float32Array | Int32Array
   /** … and output.at into this last. Always the same array. */
   readonly output: Float32Array
-  run(): void
+  /** False, with nothing done, where an input is no finite number. */
+  run(): boolean
+}
+
+/** Of floats; integers are. */
+export function areFinite(values: Float32Array | Int32Array): boolean {
+  let finite = true
+  for (let j = 0; j < values.length; j++) if (values[j]! - values[j]! !== 0) finite = false
+  return finite
 }
 
 export interface LocalEngine {

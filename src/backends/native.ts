@@ -53,7 +53,7 @@ interface Addon {
     input: Float32Array | Int32Array,
     outputAt: number,
     output: Float32Array,
-  ): () => void
+  ): () => undefined | false
   stop(engine: Handle): void
   dispose(engine: Handle): void
   finite(list: Float32Array): boolean
@@ -198,7 +198,7 @@ class NativeEngine implements Engine, LocalEngine {
     )
     const run = () => {
       try {
-        step()
+        return step() === undefined
       } catch (error) {
         throw translated(error)
       }

@@ -8,18 +8,19 @@ import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
 import { platform } from '../platform/platform.js'
-import type {
-  Backend,
-  EngineDescription,
-  EngineOptions,
-  Job,
-  JobResult,
-  LocalEngine,
-  PlanCheck,
-  PreparedStep,
-  Read,
-  StepJob,
-  Write,
+import {
+  areFinite,
+  type Backend,
+  type EngineDescription,
+  type EngineOptions,
+  type Job,
+  type JobResult,
+  type LocalEngine,
+  type PlanCheck,
+  type PreparedStep,
+  type Read,
+  type StepJob,
+  type Write,
 } from './engine.js'
 import { encode } from './wasm-code.js'
 import { type Exports, instantiate } from './wasm-instance.js'
@@ -181,6 +182,7 @@ class WasmEngine implements LocalEngine {
     const write = { at: input.at, data: from }
     const run = () => {
       this.usable()
+      if (!areFinite(from)) return false
       copyIn(memory, write)
       program.check?.indices(view, memory)
       load(memory, room, program, ints)
@@ -189,6 +191,7 @@ class WasmEngine implements LocalEngine {
       const { floats } = memory.views()
       const first = memory.byteOf(output.at) / 4
       for (let i = 0; i < to.length; i++) to[i] = floats[first + i]!
+      return true
     }
     return { input: from, output: to, run }
   }

@@ -60,63 +60,61 @@ export class Stream {
    */
   push(w: number | Num): Float32Array {
     this.core.check()
-    if (this.take(w)) {
-      this.step.run()
+    this.take(w)
+    if (this.step.run()) {
       if (this.place.B > 1) this.unpad(this.step.output, allOf(this.place.B))
-    } else this.pushMasked()
+    } else {
+      this.checkMissing(w)
+      this.pushMasked()
+    }
     return this.output
   }
 
-  /** Copies w in; false where readings are missing. */
-  private take(w: number | Num): boolean {
+  /** Copies w in. */
+  private take(w: number | Num): void {
     const { input, length, tokens } = this
-    if (typeof w === 'number') {
+    // Its length by its elements, about which nothing can lie.
+    if (!tokens && w instanceof Float32Array && w[length - 1] !== undefined && w[length] === undefined) input.set(w)
+    else if (typeof w === 'number') {
       if (length !== 1) throw wrongLength(length, 1)
       input[0] = w
     } else {
       if (typeof w !== 'object' || w === null)
         throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
       if (w.length !== length) throw wrongLength(length, w.length)
-      // Most often this is all, and one pass.
-      let finite = !tokens
       for (let j = 0; j < length; j++) {
         const value: unknown = w[j]
         if (typeof value !== 'number')
           throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
         input[j] = value
-        const x = Math.fround(value)
-        if (x - x !== 0) finite = false
       }
-      if (finite) return true
     }
-    const at = (j: number) => (typeof w === 'number' ? 'w' : `w[${j}]`)
-    if (tokens) {
-      const { size } = this.core.network.input
-      for (let j = 0; j < length; j++) {
-        const token = typeof w === 'number' ? w : w[j]!
-        if (!(Number.isInteger(token) && token >= 0 && token < size))
-          throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', {
-            at: at(j),
-            expected: `an integer from 0 to ${size - 1}`,
-            received: show(token),
-          })
-      }
-      return true
-    }
-    let whole = true
+    if (!tokens) return
+    const { size } = this.core.network.input
     for (let j = 0; j < length; j++) {
-      const x = input[j]!
-      if (x - x === 0) continue
-      if (Number.isNaN(x) && this.core.network.missing === 'mask') whole = false
-      else
-        throw new BpttError('ERR_NONFINITE', 'is not finite', {
-          at: at(j),
-          expected: 'a finite number',
-          received: show(x),
-          ...(Number.isNaN(x) && { hint: "For gaps in the readings make the network with missing: 'mask'." }),
+      const token = typeof w === 'number' ? w : w[j]!
+      if (!(Number.isInteger(token) && token >= 0 && token < size))
+        throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', {
+          at: placeOf(w, j),
+          expected: `an integer from 0 to ${size - 1}`,
+          received: show(token),
         })
     }
-    return whole
+  }
+
+  /** Of an input that is not finite: all of it must be, but for gaps where they are allowed. */
+  private checkMissing(w: number | Num): void {
+    const { input, length } = this
+    for (let j = 0; j < length; j++) {
+      const x = input[j]!
+      if (x - x === 0 || (Number.isNaN(x) && this.core.network.missing === 'mask')) continue
+      throw new BpttError('ERR_NONFINITE', 'is not finite', {
+        at: placeOf(w, j),
+        expected: 'a finite number',
+        received: show(x),
+        ...(Number.isNaN(x) && { hint: "For gaps in the readings make the network with missing: 'mask'." }),
+      })
+    }
   }
 
   /** Rows with a missing reading keep their state, and answer from it. */
@@ -187,6 +185,8 @@ export class Stream {
     return this.core.layout.carries({ slots: this.place.B, unit: this.place.carry })
   }
 }
+
+const placeOf = (w: number | Num, j: number) => (typeof w === 'number' ? 'w' : `w[${j}]`)
 
 const wrongLength = (expected: number, received: number) =>
   new BpttError('ERR_SHAPE_MISMATCH', 'has the wrong number of values', { at: 'w', expected: String(expected), received: String(received) })

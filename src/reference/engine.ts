@@ -2,7 +2,16 @@
  * The reference backend: interprets plans in plain TypeScript, one operation after the other, on the calling thread. It is the readable
  * statement of the maths, the oracle of the tests, and what runs where neither native code nor WebAssembly can.
  */
-import type { EngineDescription, Job, JobResult, LocalEngine, PreparedStep, Read, StepJob } from '../backends/engine.js'
+import {
+  areFinite,
+  type EngineDescription,
+  type Job,
+  type JobResult,
+  type LocalEngine,
+  type PreparedStep,
+  type Read,
+  type StepJob,
+} from '../backends/engine.js'
 import { type FrameFields, FrameView, segment, segmentCount } from '../plan/frame.js'
 import { type OperationName, RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { moved, type Part, type Plan, parts } from '../plan/plan.js'
@@ -74,9 +83,11 @@ class ReferenceEngine implements Oracle {
     const from = input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length)
     const to = new Float32Array(output.length)
     const run = () => {
+      if (!areFinite(from)) return false
       this.write({ at: input.at, data: from })
       this.execute(plan, view, result)
       to.set(this.memory.floats(output.at).subarray(0, output.length))
+      return true
     }
     return { input: from, output: to, run }
   }
