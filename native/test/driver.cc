@@ -13,6 +13,7 @@
 #include "../kernels.h"
 #include "bench.h"
 #include "cases.h"
+#include "push.h"
 #include "scalar.h"
 
 namespace bptt::test {
@@ -315,5 +316,6 @@ static int main(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   if (argc > 1 && argv[1] == std::string("--bench")) return bptt::test::bench(argc - 2, argv + 2);
+  if (argc > 1 && argv[1] == std::string("--push")) return bptt::test::push(argc - 2, argv + 2);
   return bptt::test::main(argc, argv);
 }
