@@ -17,8 +17,9 @@ export function matrixGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32
   const down = N > K
   while (take(down ? N : K, down ? TALL : 8)) {
     if (shareBegin == shareEnd) continue
-    if (down) block(dM, dy, x, s0, N, K, rows, shareBegin, shareEnd, 0, K)
-    else block(dM, dy, x, s0, N, K, rows, 0, N, shareBegin, shareEnd)
+    const top = down ? shareBegin : 0
+    const bottom = down ? shareEnd : N
+    block(dM, dy, x, s0, N, K, rows, top, bottom, down ? 0 : shareBegin, down ? K : shareEnd)
   }
 }
 
