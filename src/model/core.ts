@@ -8,12 +8,13 @@ import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
-import { type Capacity, type Compiled, compile, type DataPlaces, type Segments, type Wants } from '../plan/compile.js'
+import type { Capacity, Compiled, DataPlaces, Wants } from '../plan/compile.js'
 import { Layout, regionBytes } from '../plan/layout.js'
 import { UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
-import { type Budget, type Choice, chooseSegments, fastSegments } from '../plan/segments.js'
+import type { Budget } from '../plan/segments.js'
 import { platform } from '../platform/platform.js'
 import { Blocks } from './blocks.js'
+import { Plans } from './plans.js'
 
 export interface Runtime {
   readonly backend: 'auto' | 'native' | 'wasm' | 'reference'
@@ -51,14 +52,13 @@ export interface PassSizes {
 
 /** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
 const SLOW_TO_DRAW = 256
-/** Plans kept for calls to come. */
-const MOST_PLANS = 32
 const NO_BYTES = { home: 0, data: 0, carry: 0, scratch: 0, pack: 0 }
 
 export class Core {
   readonly layout: Layout
   /** Moments of optimisers in HOME, behind parameters and gradients. */
   readonly blocks: Blocks
+  readonly plans: Plans
   /** Units of CARRY taken by a training run; other calls put theirs behind. */
   residentCarryUnits = 0
   /** What naive answers to compare with are made of: set by train(). */
@@ -85,8 +85,6 @@ export class Core {
   /** Engines of streams, for as long as somebody else holds them. */
   private readonly others = new Set<WeakRef<LocalEngine>>()
   private readonly residents = new Map<object, number>()
-  private readonly plans = new Map<string, Compiled>()
-  private readonly choices = new Map<string, Choice>()
 
   constructor(
     readonly network: Network,
@@ -95,6 +93,7 @@ export class Core {
   ) {
     this.layout = new Layout(network)
     this.blocks = new Blocks(this.layout.homeUnits, this.layout.table.units)
+    this.plans = new Plans(this.layout)
     this.host = weights
   }
 
@@ -291,37 +290,11 @@ export class Core {
     return { at: this.layout.p, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
   }
 
-  /**
-   * These wants within a budget: in segments, where they must be, or where that costs nothing.
-   * @throws ERR_OUT_OF_RANGE where there is no way, with the least that is possible
-   */
-  within(
-    budget: Budget,
-    wants: Wants,
-    capacity: Capacity,
-    data: DataPlaces,
-    { dataBytes, carryBytes, steps, home = this.blocks.units * UNIT_BYTES }: PassSizes,
-  ): Wants {
-    const cut = (segments: Segments | undefined) => (segments ? { ...wants, segments } : wants)
-    if (budget === 'full') return cut(fastSegments(this.layout, wants, capacity, steps))
-    const other = home + this.layout.packBytes + dataBytes + carryBytes + this.workspaceBytes
-    const key = JSON.stringify([budget, wants, capacity, steps, other])
-    let choice = this.choices.get(key)
-    if (!choice) {
-      const room = budget === 'low' ? Infinity : budget - other
-      const found = chooseSegments(this.layout, wants, capacity, data, steps, budget, room)
-      if ('least' in found)
-        throw new BpttError('ERR_OUT_OF_RANGE', 'is less than training takes', {
-          at: 'options.memory',
-          expected: `at least ${found.least + other} bytes for ${capacity.B} sequences of at most ${steps} steps`,
-          received: `${budget} bytes`,
-          hint: 'Smaller batches, shorter windows (bptt) or fewer threads take less; memory() says what takes how much.',
-        })
-      choice = found
-      if (this.choices.size >= MOST_PLANS) this.choices.delete(this.choices.keys().next().value!)
-      this.choices.set(key, choice)
-    }
-    return cut(choice.segments)
+  /** Plans.within(), of all that this model takes. */
+  within(budget: Budget, wants: Wants, capacity: Capacity, data: DataPlaces, sizes: PassSizes): Wants {
+    const { dataBytes, carryBytes, steps, home = this.blocks.units * UNIT_BYTES } = sizes
+    const other = () => home + this.layout.packBytes + dataBytes + carryBytes + this.workspaceBytes
+    return this.plans.within(budget, wants, capacity, data, steps, other)
   }
 
   get workspaceBytes(): number {
@@ -331,18 +304,6 @@ export class Core {
   /** Bytes of what the engine has now. */
   get engineBytes(): { home: number; data: number; carry: number; scratch: number; pack: number; workspace: number } {
     return { ...this.bytes, workspace: this.bytes.home > 0 ? this.workspaceBytes : 0 }
-  }
-
-  /** A plan for these wants and sizes, made once. */
-  compiled(wants: Wants, capacity: Capacity, data: DataPlaces): Compiled {
-    const key = JSON.stringify([wants, capacity, data])
-    let compiled = this.plans.get(key)
-    if (!compiled) {
-      if (this.plans.size >= MOST_PLANS) this.plans.delete(this.plans.keys().next().value!)
-      compiled = compile(this.layout, wants, capacity, data)
-      this.plans.set(key, compiled)
-    }
-    return compiled
   }
 
   /** Goes on with the weights that were read last, on a new engine. */
