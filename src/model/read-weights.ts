@@ -76,7 +76,8 @@ function readValues(value: unknown, { shape, size }: Parameter, out: Float32Arra
   if (K !== undefined && !tensor && count === N && flatOf(list[0], () => `${at}[0]`)) {
     for (let n = 0; n < N; n++) {
       const row = flatOf(list[n], () => `${at}[${n}]`)
-      if (!row || countOf(row, () => `${at}[${n}]`) !== K) throw mismatch(`${at}[${n}]`, [K], row ? String(row.length) : show(list[n]))
+      const length = row && countOf(row, () => `${at}[${n}]`)
+      if (!row || length !== K) throw mismatch(`${at}[${n}]`, [K], row ? String(length) : show(list[n]))
       copyFinite(out, n * K, row, K, () => `${at}[${n}]`)
     }
     return

@@ -91,9 +91,11 @@ export function windows(length: number, { window, stride }: { window: number; st
 const WHOLE: FrameOptions = {}
 
 export class Batcher {
-  /** Σw, and number of w ≠ 0, in the target rows before each. */
+  /** Σw, and number of w ≠ 0, in the target rows before each; none where all w are 1. */
   private readonly weightBefore: Float64Array | undefined
   private readonly countBefore: Float64Array | undefined
+  /** Σw of a target row where there is none of these. */
+  private readonly weightOfRow: number
   private readonly factor: number
   /** The frame in hand, in its order: place in `ids` and rows of each sequence. Used again by every frame, as are the keys to sort by. */
   private order = new Int32Array(0)
@@ -115,7 +117,8 @@ export class Batcher {
     private readonly end: Int32Array = begin.subarray(1),
   ) {
     this.factor = squared ? 2 : 1
-    if (!targets) return
+    this.weightOfRow = targets ? width : 0
+    if (!targets || areOnes(targets.weights)) return
     const rows = targets.weights.length / width
     this.weightBefore = new Float64Array(rows + 1)
     this.countBefore = new Float64Array(rows + 1)
@@ -191,12 +194,13 @@ export class Batcher {
       ints[saved + q] = carryOut ? ints[last + q]! : -1
       ints[slot + q] = carryOut ? j : -1
     }
+    const { weightBefore, countBefore, weightOfRow } = this
     for (let q = 0; q < B; q++) {
       const id = ids[low + order[q]!]!
       const lower = perRow ? ints[base + q]! + counts : id
       const upper = perRow ? ints[base + q]! + lengths[q]! : id + 1
-      if (this.weightBefore) weight += this.weightBefore[upper]! - this.weightBefore[lower]!
-      if (this.countBefore) counted += this.countBefore[upper]! - this.countBefore[lower]!
+      weight += weightBefore ? weightBefore[upper]! - weightBefore[lower]! : (upper - lower) * weightOfRow
+      counted += countBefore ? countBefore[upper]! - countBefore[lower]! : (upper - lower) * weightOfRow
     }
     if (window && carryOut) {
       // Sequences that go on keep the state before the next window.
@@ -248,6 +252,11 @@ export class Batcher {
     }
     return B
   }
+}
+
+function areOnes(weights: Float32Array): boolean {
+  for (let i = 0; i < weights.length; i++) if (weights[i] !== 1) return false
+  return true
 }
 
 /** Writes the optimiser's scalars into a frame. */

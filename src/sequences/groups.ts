@@ -1,12 +1,17 @@
 /* data.groups: which sequences belong together, as numbers from 0. */
 import { BpttError, show } from '../errors.js'
-import { listOf } from './numbers.js'
+import { countOf, listOf } from './numbers.js'
 import { checkCount } from './steps.js'
 
 export function groupNumbers(groups: unknown, B: number, at: string): Int32Array | undefined {
   if (groups === undefined) return undefined
   const list = listOf(groups, () => at, 'cannot be used', 'an array with a value for each sequence')
-  checkCount(list.length, B, at, 'x')
+  checkCount(
+    countOf(list, () => at),
+    B,
+    at,
+    'x',
+  )
   const numbers = new Map<unknown, number>()
   return Int32Array.from({ length: B }, (_, b) => {
     const group: unknown = list[b]

@@ -1,41 +1,13 @@
 /*
  * From what users pass as x to Sequences: one sequence or many, strings, arrays, typed arrays or tensors, ragged or padded, masked or cut.
- * Two passes: the first finds out how long everything is, the second copies and checks it. Targets are targets.ts.
+ * Two passes: the first (sources.ts) finds out how long everything is, the second copies and checks it. Targets are targets.ts.
  */
-import { LIMITS } from '../check/limits.js'
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { SequenceOptions, Sequences } from './data.js'
-import {
-  allocate,
-  badNumber,
-  borrow,
-  copyNumbers,
-  countOf,
-  type Dense,
-  denseOf,
-  type Flat,
-  firstBad,
-  flatOf,
-  integersOf,
-  isView,
-  listOf,
-  type Path,
-  plural,
-  shapeText,
-} from './numbers.js'
-import { checkCount, sequenceList, stepList } from './steps.js'
-import { tokensOf } from './text.js'
-
-/** One sequence as the user gave it. */
-interface Source {
-  readonly steps: number
-  readonly data: Flat
-  /** Element of data where it begins. */
-  readonly start: number
-  /** data is a list of steps, each a list of numbers. */
-  readonly nested: boolean
-}
+import { allocate, badNumber, borrow, copyNumbers, countOf, type Flat, firstBad, listOf, type Path, partOf, plural } from './numbers.js'
+import { oneSource, type Sources, sourcesOf } from './sources.js'
+import { sequenceList, stepList } from './steps.js'
 
 /**
  * Many sequences: a list of any lengths, or a tensor [B, T] or [B, T, r] with its lengths.
@@ -45,150 +17,31 @@ interface Source {
  */
 export function readSequences(network: Network, xs: unknown, options: SequenceOptions = {}): Sequences {
   const { at = 'x', allowNone = false } = options
-  const { sources, padded } = sourcesOf(network, xs, at)
-  if (sources.length === 0 && !allowNone) throw new BpttError('ERR_EMPTY', 'has no sequences', { at })
-  return gather(network, sources, padded, (b) => `${at}[${b}]`, options)
+  const sources = sourcesOf(network, xs, at)
+  if (sources.given.length === 0 && !allowNone) throw new BpttError('ERR_EMPTY', 'has no sequences', { at })
+  return gather(network, sources, (b) => `${at}[${b}]`, options)
 }
 
 /** One sequence: a string, an array, a typed array, or a tensor [T] or [T, r]. */
 export function readOneSequence(network: Network, x: unknown, options: SequenceOptions = {}): Sequences {
   const { at = 'x' } = options
-  return gather(network, [sourceOf(network, x, () => at)], undefined, () => at, options)
+  return gather(network, oneSource(network, x, at), () => at, options)
 }
 
-function sourcesOf(network: Network, xs: unknown, at: string): { sources: Source[]; padded: number | undefined } {
-  const list = flatOf(xs, () => at)
-  if (list && !isView(list)) {
-    const count = countOf(list, () => at)
-    const sources: Source[] = []
-    for (let b = 0; b < count; b++) sources.push(sourceOf(network, list[b], () => `${at}[${b}]`, b === 0 ? at : undefined))
-    return { sources, padded: undefined }
-  }
-  const tensor = list ? undefined : denseOf(xs, () => at)
-  if (!tensor)
-    throw new BpttError(
-      'ERR_INVALID_ARG',
-      list || typeof xs === 'string' ? 'is one sequence where a list of them is expected' : 'is not a list of sequences',
-      {
-        at,
-        expected: 'an array of sequences, or { data, shape }',
-        received: show(xs),
-        hint: list || typeof xs === 'string' ? `For a single sequence pass [${at}].` : undefined,
-      },
-    )
-  return tensorSources(network, tensor, at)
-}
-
-function tensorSources(network: Network, { data, shape, lengths }: Dense, at: string) {
-  const R = checkShape(network, shape, ['B', 'T'], at)
-  const [B, T] = shape as [number, number]
-  // With T = 0 no amount of data bounds B.
-  if (B > LIMITS.SIZE)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'is too many sequences', {
-      at: `${at}.shape[0]`,
-      expected: `at most ${LIMITS.SIZE}`,
-      received: String(B),
-    })
-  let steps: number[] | undefined
-  if (lengths !== undefined) {
-    steps = integersOf(lengths, () => `${at}.lengths`, T)
-    checkCount(steps.length, B, `${at}.lengths`, at)
-  }
-  const sources: Source[] = []
-  for (let b = 0; b < B; b++) sources.push({ steps: steps ? steps[b]! : T, data, start: b * T * R, nested: false })
-  return { sources, padded: T }
-}
-
-/** The features of a tensor's step: r, or 1 where there is no last dimension. */
-function checkShape({ input }: Network, shape: readonly number[], leading: readonly string[], at: string): number {
-  const flat = input.tokens || input.size === 1
-  const n = leading.length
-  if (flat && shape.length === n) return 1
-  if (!input.tokens && shape.length === n + 1 && shape[n] === input.size) return input.size
-  const expected = shapeText(flat ? leading : [...leading, input.size])
-  throw new BpttError('ERR_SHAPE_MISMATCH', 'does not fit the input', { at: `${at}.shape`, expected, received: shapeText(shape) })
-}
-
-/** `whole`: what holds the list, where this is its first sequence, for the hint that the list may be one sequence itself. */
-function sourceOf(network: Network, x: unknown, at: Path, whole?: string): Source {
-  const { size: R, tokens, characters } = network.input
-  if (typeof x === 'string') {
-    if (!characters)
-      throw new BpttError('ERR_INVALID_ARG', 'is a string', {
-        at: at(),
-        expected: expectedSequence(network),
-        received: show(x),
-        hint: 'Strings need a network whose input is a vocabulary: input: text.chars(corpus).',
-      })
-    const data = tokensOf(characters, x, at)
-    return { steps: data.length, data, start: 0, nested: false }
-  }
-  const data = flatOf(x, at)
-  if (data) {
-    const count = countOf(data, at)
-    const first: unknown = data[0]
-    if (tokens || count === 0 || (R === 1 && flatOf(first, at) === undefined)) return { steps: count, data, start: 0, nested: false }
-    if (typeof first === 'number') throw flatError(R, count, at(), whole)
-    return { steps: count, data, start: 0, nested: true }
-  }
-  const tensor = denseOf(x, at)
-  if (!tensor)
-    throw new BpttError('ERR_INVALID_ARG', 'is not a sequence', {
-      at: at(),
-      expected: expectedSequence(network),
-      received: show(x),
-      hint: whole !== undefined && typeof x === 'number' ? `If ${whole} is a single sequence, pass [${whole}].` : undefined,
-    })
-  checkShape(network, tensor.shape, ['T'], at())
-  if (tensor.lengths !== undefined)
-    throw new BpttError('ERR_INVALID_ARG', 'belongs to a tensor of many sequences', {
-      at: `${at()}.lengths`,
-      hint: 'Leave it out: the length of this one is shape[0].',
-    })
-  return { steps: tensor.shape[0]!, data: tensor.data, start: 0, nested: false }
-}
-
-function expectedSequence({ input: { size, tokens, characters } }: Network): string {
-  if (characters) return 'a string or an array of tokens'
-  if (tokens) return 'an array of tokens'
-  return size === 1 ? 'an array of numbers' : `an array of steps of ${size} numbers`
-}
-
-function flatError(R: number, count: number, at: string, whole: string | undefined) {
-  const one = whole !== undefined && count === R ? `If ${whole} is a single sequence, pass [${whole}]. ` : ''
-  const shape = count % R === 0 ? `[${count / R}, ${R}]` : `[steps, ${R}]`
-  return new BpttError('ERR_SHAPE_MISMATCH', `is a flat list of numbers; a step of this network has ${R}`, {
-    at,
-    expected: `an array of steps of ${R} numbers`,
-    received: plural(count, 'number'),
-    hint: `${one}Flat data needs its shape: { data, shape: ${shape} }.`,
-  })
-}
-
-function gather(
-  network: Network,
-  sources: readonly Source[],
-  padded: number | undefined,
-  place: (b: number) => string,
-  options: SequenceOptions,
-): Sequences {
+function gather(network: Network, sources: Sources, place: (b: number) => string, options: SequenceOptions): Sequences {
   const { maxLength = Number.POSITIVE_INFINITY, keep = 'end', at = 'x' } = options
   const { size, tokens } = network.input
+  const { given, padded } = sources
   const R = tokens ? 1 : size
-  const B = sources.length
-  const total = sources.reduce((sum, { steps }) => sum + steps, 0)
-  if (total > LIMITS.COUNT)
-    throw new BpttError('ERR_OUT_OF_RANGE', 'has too many steps', {
-      at,
-      expected: `at most ${LIMITS.COUNT} in all sequences together`,
-      received: String(total),
-    })
-  const given = Int32Array.from(sources, ({ steps }) => steps)
-  const lengths = given.map((steps) => Math.min(steps, maxLength))
-  const truncated = lengths.reduce((n, length, b) => n + (length < given[b]! ? 1 : 0), 0)
-  const cut = truncated === 0 ? undefined : given.map((steps, b) => (keep === 'end' ? steps - lengths[b]! : 0))
+  const B = given.length
+  const lengths = maxLength === Number.POSITIVE_INFINITY ? given : given.map((steps) => Math.min(steps, maxLength))
   const offsets = new Int32Array(B + 1)
-  for (let b = 0; b < B; b++) offsets[b + 1] = offsets[b]! + lengths[b]!
+  let truncated = 0
+  for (let b = 0; b < B; b++) {
+    if (lengths[b]! < given[b]!) truncated++
+    offsets[b + 1] = offsets[b]! + lengths[b]!
+  }
+  const cut = truncated === 0 ? undefined : given.map((steps, b) => (keep === 'end' ? steps - lengths[b]! : 0))
   const N = offsets[B]!
 
   const lent = options.lend === true && options.mask === undefined && !cut ? lentRows(sources, tokens, N * R) : undefined
@@ -198,7 +51,7 @@ function gather(
     rows,
     offsets,
     lengths,
-    given: cut ? given : lengths,
+    given,
     padded,
     steps: undefined,
     cut,
@@ -207,21 +60,19 @@ function gather(
     lent: lent !== undefined,
   }
   let used = options.mask === undefined ? undefined : readMask(all, options.mask, at)
-  const skipped = (b: number) => (cut ? cut[b]! : 0)
-  if (!lent) for (let b = 0; b < B; b++) copySource(sources[b]!, R, skipped(b), rows, offsets[b]! * R, lengths[b]!, () => place(b))
+  if (!lent) copyRows(sources, all, R, place)
   const fine = firstBad(rows, 0, rows.length, size) < 0
   for (let b = 0; b < B && !fine; b++) {
-    const source = sources[b]!
-    const skip = skipped(b)
+    const skip = cut ? cut[b]! : 0
     const from = offsets[b]! * R
     const to = offsets[b + 1]! * R
     for (let k = firstBad(rows, from, to, size); k >= 0; k = firstBad(rows, k, to, size)) {
       const row = Math.floor(k / R)
       if (!used || used[row] === 1) {
         const step = skip + row - offsets[b]!
-        const value = valueOf(source, R, step, k % R)
+        const value = valueOf(sources, b, R, step, k % R)
         if (network.missing !== 'mask' || !Number.isNaN(value))
-          throw badValue(network, value, `${place(b)}[${step}]${R > 1 || source.nested ? `[${k % R}]` : ''}`)
+          throw badValue(network, value, `${place(b)}[${step}]${R > 1 || sources.nested[b] ? `[${k % R}]` : ''}`)
         used ??= new Uint8Array(N).fill(1)
         used[row] = 0
       }
@@ -232,29 +83,39 @@ function gather(
   return compact(lent ? { ...all, rows: rows.slice(), lent: false } : all, used, R, at)
 }
 
-/** The rows of a tensor, if they are what they have to be already, in memory that only this thread can change. */
-function lentRows([first]: readonly Source[], tokens: boolean, length: number): Float32Array | undefined {
-  const data = first?.data
-  if (tokens || !(data instanceof Float32Array) || data.length !== length || first?.start !== 0) return undefined
-  return data.buffer instanceof ArrayBuffer ? data : undefined
+/** The rows of a tensor, or of a single sequence, if they are what they have to be already, in memory that only this thread can change. */
+function lentRows({ dense, each, nested, given }: Sources, tokens: boolean, length: number): Float32Array | undefined {
+  const data = dense ?? (given.length === 1 && !nested[0] ? each[0] : undefined)
+  if (tokens || !(data instanceof Float32Array) || countOf(data, String) !== length) return undefined
+  const own = partOf(data, 0, length)
+  return own instanceof Float32Array && own.buffer instanceof ArrayBuffer ? own : undefined
 }
 
-/** Steps [skip, skip + n) of a sequence, to rows[to …). */
-function copySource(
-  { data, start, nested }: Source,
+/** The steps of all sequences that are kept, to their rows. */
+function copyRows(
+  { dense, padded = 0, each, nested }: Sources,
+  { count, rows, offsets, lengths, cut }: Sequences,
   R: number,
-  skip: number,
-  rows: Int32Array | Float32Array,
-  to: number,
-  n: number,
-  at: Path,
+  place: (b: number) => string,
 ) {
-  if (!nested) {
-    copyNumbers(rows, to, data, start + skip * R, n * R, at)
-    return
+  let b = 0
+  const path = () => place(b)
+  // Nothing is left out between one sequence and the next.
+  if (dense && offsets[count] === count * padded) return copyNumbers(rows, 0, dense, 0, rows.length, path)
+  for (; b < count; b++) {
+    const skip = cut ? cut[b]! : 0
+    const to = offsets[b]! * R
+    if (dense) copyNumbers(rows, to, dense, (b * padded + skip) * R, lengths[b]! * R, path)
+    else if (nested[b]) copySteps(each[b]!, R, skip, rows, to, lengths[b]!, path)
+    else copyNumbers(rows, to, each[b]!, skip * R, lengths[b]! * R, path)
   }
-  for (let i = 0; i < n; i++) {
-    const path = () => `${at()}[${skip + i}]`
+}
+
+/** Steps [skip, skip + n) of a list of them, to rows[to …). */
+function copySteps(data: Flat, R: number, skip: number, rows: Int32Array | Float32Array, to: number, n: number, at: Path) {
+  let i = 0
+  const path = () => `${at()}[${skip + i}]`
+  for (; i < n; i++) {
     const step = listOf(data[skip + i], path, 'is not a step', `an array of ${R} numbers`)
     const count = countOf(step, path)
     if (count !== R) throw new BpttError('ERR_SHAPE_MISMATCH', `has ${plural(count, 'feature')}; the network takes ${R}`, { at: path() })
@@ -262,8 +123,10 @@ function copySource(
   }
 }
 
-function valueOf({ data, start, nested }: Source, R: number, step: number, feature: number): unknown {
-  return nested ? (data[step] as Flat)[feature] : data[start + step * R + feature]
+function valueOf({ dense, padded = 0, each, nested }: Sources, b: number, R: number, step: number, feature: number): unknown {
+  if (dense) return dense[(b * padded + step) * R + feature]
+  const data = each[b]!
+  return nested[b] ? (data[step] as Flat)[feature] : data[step * R + feature]
 }
 
 function badValue({ input: { size, tokens, characters }, missing }: Network, value: unknown, at: string): BpttError {

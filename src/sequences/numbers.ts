@@ -21,7 +21,10 @@ export type View =
 /** A flat list: its elements are checked by who reads them, unless it is a View. */
 export type Flat = View | readonly unknown[]
 
-type ViewConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => View
+interface ViewConstructor {
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): View
+  readonly BYTES_PER_ELEMENT: number
+}
 const CONSTRUCTORS: Record<string, ViewConstructor | undefined> = Object.assign(Object.create(null), {
   Int8Array,
   Uint8Array,
@@ -45,16 +48,20 @@ const bufferOf = slot<ArrayBufferLike>('buffer')
 const byteOffsetOf = slot<number>('byteOffset')
 const indexOf = Function.prototype.call.bind((prototype as Float32Array).indexOf) as (view: unknown, value: number) => number
 
-/** A plain view of the same memory, or undefined for what is not a typed array. */
-export function viewOf(value: unknown, at: Path): View | undefined {
+/** A typed array of numbers that has memory, or undefined for what is none. */
+function checkedView(value: unknown, at: Path): View | undefined {
   const kind = kindOf(value)
   if (kind === undefined) return undefined
-  const constructor = CONSTRUCTORS[kind]
-  if (!constructor)
+  if (!CONSTRUCTORS[kind])
     throw new BpttError('ERR_INVALID_ARG', `is a ${kind}`, { at: at(), hint: 'Copy it into a Float64Array or an array of numbers.' })
-  const length = lengthOf(value)
-  if (length === 0) checkAttached(value, at)
-  return new constructor(bufferOf(value), byteOffsetOf(value), length)
+  if (lengthOf(value) === 0) checkAttached(value, at)
+  return value as View
+}
+
+/** A plain view of n elements, whatever else the user's array is. */
+export function partOf(view: View, start: number, n: number): View {
+  const Plain = CONSTRUCTORS[kindOf(view)!]!
+  return new Plain(bufferOf(view), byteOffsetOf(view) + start * Plain.BYTES_PER_ELEMENT, n)
 }
 
 /** Tells a typed array without elements from one whose memory has gone: the engine reports length 0 for both. */
@@ -88,9 +95,9 @@ function isArray(value: unknown): value is readonly unknown[] {
   }
 }
 
-/** A typed array or an array; undefined for everything else. */
+/** A typed array or an array; undefined for everything else. The user's own: ask countOf() and partOf(), never its properties. */
 export function flatOf(value: unknown, at: Path): Flat | undefined {
-  return viewOf(value, at) ?? (isArray(value) ? value : undefined)
+  return checkedView(value, at) ?? (isArray(value) ? value : undefined)
 }
 
 /** The same, or an error that says what it is not, and what is expected. */
@@ -107,6 +114,7 @@ export const isFloat = (view: View) => kindOf(view)!.startsWith('Float')
 
 /** Elements of a flat list; read once, because a Proxy of an array may say something else each time. */
 export function countOf(flat: Flat, at: Path): number {
+  if (isView(flat)) return lengthOf(flat)
   const length: unknown = flat.length
   if (typeof length === 'number' && Number.isSafeInteger(length) && length >= 0) return length
   throw new BpttError('ERR_INVALID_ARG', 'has no length', { at: at(), expected: 'an integer', received: show(length) })
@@ -167,10 +175,11 @@ export function integersOf(value: unknown, at: Path, most = Number.MAX_SAFE_INTE
 export function copyNumbers(target: Float32Array | Int32Array, at: number, flat: Flat, start: number, n: number, path: Path) {
   const whole = target instanceof Int32Array
   if (isView(flat)) {
-    // A getter of the user may have run since the view was made.
-    if (start + n > flat.length) throw detached(path)
+    const length = lengthOf(flat)
+    // A getter of the user may have run since they were counted.
+    if (start + n > length) throw detached(path)
     if (!whole || !isFloat(flat)) {
-      target.set(n === flat.length ? flat : flat.subarray(start, start + n), at)
+      target.set(n === length ? flat : partOf(flat, start, n), at)
       return
     }
   }

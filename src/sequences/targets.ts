@@ -47,8 +47,10 @@ export function readTargets(network: Network, sequences: Sequences, y: unknown, 
 /** [B] */
 function readLast(sequences: Sequences, y: unknown, reader: TargetReader, at: string) {
   const list = sequenceList(y, at, sequences.count, X)
-  if (isView(list)) reader.many(list, 0, 0, sequences.count, (b) => `${at}[${b}]`)
-  else for (let b = 0; b < sequences.count; b++) reader.one(list[b], b, () => `${at}[${b}]`)
+  if (isView(list)) return reader.many(list, 0, 0, sequences.count, (b) => `${at}[${b}]`)
+  let b = 0
+  const path = () => `${at}[${b}]`
+  for (; b < sequences.count; b++) reader.one(list[b], b, path)
 }
 
 /** [B][T] */

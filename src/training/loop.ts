@@ -79,9 +79,9 @@ export class Training {
     core.residentCarryUnits = carryUnits
     this.carryBytes = carryUnits * UNIT_BYTES
     const plan = (wants: Wants, batcher = this.batchers.main) => {
-      const lengths = this.longest(slots, batcher)
-      const capacity = { B: slots, R: lengths.reduce((sum, length) => sum + length, 0) }
-      const sizes = { dataBytes: this.resident.bytes, carryBytes: this.carryBytes, steps: lengths.at(-1) ?? 0 }
+      const { steps, R } = this.longest(slots, batcher)
+      const capacity = { B: slots, R }
+      const sizes = { dataBytes: this.resident.bytes, carryBytes: this.carryBytes, steps }
       return compile(layout, core.within(settings.memory, wants, capacity, this.resident.data, sizes), capacity, this.resident.data)
     }
     const shared = { pack: true, ...(carry && { carry }) }
@@ -99,12 +99,16 @@ export class Training {
     this.optimizer.starts = []
   }
 
-  /** Lengths of the longest sequences that a frame can have, ascending. */
-  private longest(slots: number, batcher: Batcher): Int32Array {
+  /** The longest sequences that a frame can have: steps of the longest, and rows of all of them. */
+  private longest(slots: number, batcher: Batcher): { steps: number; R: number } {
     const window = this.batchers.lead ? Infinity : (this.settings.bptt?.window ?? Infinity)
-    return Int32Array.from(this.data.train, (id) => Math.min(batcher.length(id), window))
-      .sort()
-      .subarray(-slots)
+    const { train } = this.data
+    const lengths = new Int32Array(train.length)
+    for (let j = 0; j < lengths.length; j++) lengths[j] = Math.min(batcher.length(train[j]!), window)
+    lengths.sort()
+    let R = 0
+    for (let j = lengths.length - slots; j < lengths.length; j++) R += lengths[j]!
+    return { steps: lengths.at(-1) ?? 0, R }
   }
 
   /** Ends the run after the update in flight; the first reason counts. */
