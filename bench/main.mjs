@@ -12,7 +12,7 @@ import { findContenders } from './contenders.mjs'
 import { machineFacts, measurePeaks, peakName } from './machine.mjs'
 import { profile } from './profile.mjs'
 import { machineHead, machineLines, profileTable, resultTable, scalingTable } from './report.mjs'
-import { scaling, scalingCases, scalingCells } from './scaling.mjs'
+import { scaling, scalingBackends, scalingCases, scalingCells } from './scaling.mjs'
 import { flag, note, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
 
 const extra = scalingCells.slice(cells.length).map(({ id }) => id)
@@ -26,8 +26,9 @@ const HELP = `node bench/main.mjs [options]      (built before: npm run bench --
   --threads N        of the native and WebAssembly backends (default 1)
   --all              also what would take far longer than --seconds
   --profile CELL     instead: where the time of a training step goes, operation by operation (default: on the best backend)
-  --scaling          instead: what --threads (default 2) bring to the native backend in ${scalingCases.join(' and ')} (--only), beside one thread and
-                     beside as many processes that share the batch and never wait for each other; cells also ${extra.join(',')}
+  --scaling          instead: what --threads (default 2) bring to --backends ${scalingBackends.join(',')} (default ${scalingBackends[0]}) in
+                     ${scalingCases.join(', ')} (--only), beside one thread and beside as many processes that share the batch and never wait for
+                     each other; cells also ${extra.join(',')}
   --hogs             with --scaling: while one more process spins on each processor
   --json             machine, peaks and records as JSON
 
@@ -61,7 +62,7 @@ function options() {
     ...values,
     only: among('only', values.scaling ? scalingCases : Object.keys(cases)),
     cells: known.filter(({ id }) => chosen.includes(id)),
-    backends: values.backends?.split(','),
+    backends: values.scaling ? among('backends', scalingBackends, values.backends ?? scalingBackends[0]) : values.backends?.split(','),
     seconds: number('seconds', Number.isFinite),
     threads: number('threads', Number.isInteger),
   }

@@ -61,6 +61,7 @@ export const scalingTable = (records) =>
     [
       ['cell', -16, ({ cell }) => cell],
       ['case', -9, (record) => record.case],
+      ['backend', -9, ({ backend }) => backend],
       ['one thread', 12, ({ rates }) => short(rates.one)],
       ['threads', 10, ({ rates }) => short(rates.team)],
       ['processes', 11, ({ rates }) => (rates.apart === null ? 'n/a' : short(rates.apart))],

@@ -2,7 +2,7 @@
  * What threads bring: a process with one thread, one with many, and as many processes of one thread each, which share the batch but
  * nothing else and never wait for each other: the most that this machine can do. They take turns (workload.mjs is what each runs).
  *
- * A record: { cell, case, threads, hogs, rates: { one, team, apart } in sequences a second, speedup (team by one), ceiling (apart by one),
+ * A record: { cell, case, backend, threads, hogs, rates: { one, team, apart } in sequences a second, speedup (team by one), ceiling (apart by one),
  * share (team by apart) }; apart and what follows from it are null where the batch cannot be divided.
  */
 import { spawn } from 'node:child_process'
@@ -14,7 +14,8 @@ import { median, ROUNDS } from './clock.mjs'
 /** What threads must divide otherwise than by sequences. */
 const SINGLE = [512, 1024].map((s) => ({ id: `single-${s}`, B: 1, T: 200, r: 16, s, t: 4, readout: 'last' }))
 export const scalingCells = [...cells, ...SINGLE]
-export const scalingCases = ['train', 'forward']
+export const scalingBackends = ['native', 'wasm']
+export const scalingCases = ['step', 'train', 'forward']
 
 const WORKLOAD = fileURLToPath(new URL('workload.mjs', import.meta.url))
 
@@ -62,7 +63,7 @@ async function rate(runners, seconds) {
   return rates.reduce((sum, one) => sum + one, 0)
 }
 
-async function measure(cell, name, { threads, seconds, hogs }) {
+async function measure(cell, name, { backend, threads, seconds, hogs }) {
   const cpus = processors()
   if (cpus.length < threads) throw new Error(`${threads} threads need as many processors, and here are ${cpus.length}`)
   const divided = cell.B % threads === 0
@@ -73,7 +74,7 @@ async function measure(cell, name, { threads, seconds, hogs }) {
   }
   const busy = hogs ? cpus.slice(0, threads).map((cpu) => node(['-e', 'for (;;);'], cpu)) : []
   try {
-    const prepare = (runner, cell, threads) => runner.ask({ prepare: { cell, name, threads, seconds: seconds / ROUNDS } })
+    const prepare = (runner, cell, threads) => runner.ask({ prepare: { cell, name, backend, threads, seconds: seconds / ROUNDS } })
     const bits = [await prepare(groups.one[0], cell, 1), await prepare(groups.team[0], cell, threads)]
     if (bits[0] !== bits[1]) throw new Error(`${cell.id} ${name}: ${threads} threads gave other bits than one`)
     await Promise.all(groups.apart.map((runner) => prepare(runner, { ...cell, B: cell.B / threads }, 1)))
@@ -87,6 +88,7 @@ async function measure(cell, name, { threads, seconds, hogs }) {
     return {
       cell: cell.id,
       case: name,
+      backend,
       threads,
       hogs: busy.length,
       rates: { one: middle(({ one }) => one), team: middle(({ team }) => team), apart: divided ? middle(({ apart }) => apart) : null },
@@ -100,13 +102,15 @@ async function measure(cell, name, { threads, seconds, hogs }) {
   }
 }
 
-/** One record for each cell and case. */
-export async function scaling({ cells: chosen, only, ...settings }, note) {
+/** One record for each backend, cell and case. */
+export async function scaling({ backends, cells: chosen, only, ...settings }, note) {
   const records = []
-  for (const cell of chosen) {
-    for (const name of only) {
-      note(`${cell.id} ${name} …`)
-      records.push(await measure(cell, name, settings))
+  for (const backend of backends) {
+    for (const cell of chosen) {
+      for (const name of only) {
+        note(`${cell.id} ${name} ${backend} …`)
+        records.push(await measure(cell, name, { ...settings, backend }))
+      }
     }
   }
   return records

@@ -62,8 +62,10 @@ describe('npm run bench', () => {
       expect(status, stderr).toBe(0)
       const { records } = JSON.parse(stdout) as { records: Record<string, unknown>[] }
       expect(records.map(({ cell, case: name }) => `${cell} ${name}`)).toEqual([
+        'stream step',
         'stream train',
         'stream forward',
+        'small step',
         'small train',
         'small forward',
       ])
@@ -73,9 +75,12 @@ describe('npm run bench', () => {
           expect(value).toBeGreaterThan(0)
         if (cell === 'stream') expect([apart, ceiling, share]).toEqual([null, null, null])
       }
-      const loaded = run('--cells', 'stream', '--only', 'train', '--hogs')
+      const loaded = run('--cells', 'stream', '--only', 'step', '--backends', 'native,wasm', '--hogs')
       expect(loaded.status, loaded.stderr).toBe(0)
-      expect(JSON.parse(loaded.stdout).records).toMatchObject([{ cell: 'stream', hogs: 2 }])
+      expect(JSON.parse(loaded.stdout).records).toMatchObject([
+        { cell: 'stream', backend: 'native', hogs: 2 },
+        { cell: 'stream', backend: 'wasm', hogs: 2 },
+      ])
     },
     60_000,
   )
