@@ -141,8 +141,6 @@ export function enter(frame: usize, room: usize, planConstants: usize, results: 
   }
   constants = planConstants
   result = results
-  memory.fill(result, 0, (<usize>plan.RESULT_FIELDS) << 3)
-  setResult(plan.RESULT_CLIP, 1)
 }
 
 /** Back to all steps of the frame. */
@@ -226,25 +224,15 @@ export function stride(size: i32): usize {
   return (<usize>((size + plan.UNIT_FLOATS - 1) & ~(plan.UNIT_FLOATS - 1))) << 2
 }
 
+export function clearResult(): void {
+  memory.fill(result, 0, (<usize>plan.RESULT_FIELDS) << 3)
+  setResult(plan.RESULT_CLIP, 1)
+}
+
 export function getResult(field: i32): f64 {
   return load<f64>(result + ((<usize>field) << 3))
 }
 
 export function setResult(field: i32, value: f64): void {
   store<f64>(result + ((<usize>field) << 3), value)
-}
-
-/** Multiplications since the last poll. */
-let unpolled: i64 = 0
-
-/** Counts multiplications, which tell how time goes by. */
-export function spend(work: i64): void {
-  unpolled += work
-}
-
-/** Whether so much has been done that it is time to look around. */
-export function due(work: i64): bool {
-  if (unpolled < work) return false
-  unpolled = 0
-  return true
 }

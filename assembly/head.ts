@@ -16,7 +16,6 @@ import {
   ROW,
   scalars,
   setResult,
-  spend,
   start,
   stride,
   T,
@@ -24,12 +23,12 @@ import {
 } from './context'
 import { expRow, ln, sigmoidRow } from './functions'
 import { copyRow, zeroRow } from './move'
+import { skips } from './pause'
 import * as plan from './plan.gen'
 import { rowsOf } from './project'
 import { laneMask, loadPart } from './simd'
-import { stopped } from './team'
 
-/** Multiplications that take as long as an output of a loss. */
+/** Multiplications that take as long as an output. */
 const WORK: i32 = 16
 
 export function LAST(args: usize): void {
@@ -166,9 +165,8 @@ export function LOSS(args: usize): void {
   if (int(args, plan.LOSS_rows) == plan.ROWS_BATCH) {
     for (let q = Q0; q < Q1; q++) lossOfRow(args, q, int(tbase, q), true)
   } else {
-    for (let i = 0; i < T && !stopped(); i++) {
+    for (let i = 0; i < T; i++) {
       const end = min(Q1, int(active, i))
-      spend(<i64>max(0, end - Q0) * int(args, plan.LOSS_N) * WORK)
       for (let q = Q0; q < end; q++) lossOfRow(args, int(start, i) + q, int(tbase, q) + i, i >= int(from, q))
     }
   }
@@ -177,6 +175,7 @@ export function LOSS(args: usize): void {
 /** Row `row` of z against row `target` of the targets and weights. */
 function lossOfRow(args: usize, row: i32, target: i32, counts: bool): void {
   const N = int(args, plan.LOSS_N)
+  if (skips(<i64>N * WORK)) return
   const head = int(args, plan.LOSS_head)
   const z = pointer(args, plan.LOSS_z) + <usize>row * stride(N)
   let dz = pointer(args, plan.LOSS_dz)
@@ -222,6 +221,7 @@ export function ACTIVATE(args: usize): void {
   let z = pointer(args, plan.ACTIVATE_z) + begin
   const end = pointer(args, plan.ACTIVATE_z) + <usize>high(rows, 1) * row
   for (; z < end; z += row, o += row) {
+    if (skips(<i64>N * WORK)) continue
     if (head == plan.HEAD_SOFTMAX) {
       const sum = f32x4.splat(exponentials(o, z, N, maximum(z, N)))
       for (let j: usize = 0; j < (<usize>N) << 2; j += 16) v128.store(o + j, f32x4.div(v128.load(o + j), sum))

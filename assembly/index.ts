@@ -3,7 +3,7 @@ import { OWN, OWN_BYTES, REGION_BASES } from './context'
 import { madd } from './simd'
 
 export { run, serve } from './interpreter'
-export { complete, fail, stayAwake, team } from './team'
+export { complete, fail, team } from './team'
 
 /** Address of the table of region bases, one int32 each. */
 export const regionBases: usize = REGION_BASES

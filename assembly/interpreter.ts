@@ -3,10 +3,11 @@ import { before, enter, enterFrame, enterSegment, first, getResult, int, LANES, 
 import { ACTIVATE, LAST, LOSS, SUM_LOSS } from './head'
 import { COPY, FETCH, STATE_IN, STATE_OUT, ZERO } from './move'
 import { CLIP, NORM, STEP_NORMS, UPDATE } from './optimize'
+import { commit, done, leaves, over, ready } from './pause'
 import * as plan from './plan.gen'
 import { BIAS_DW, GATHER, GATHER_DW, PACK, PROJECT, PROJECT_DW, PROJECT_DX } from './project'
 import { RECUR, RECUR_BACK, RECUR_DW } from './recur'
-import { begin, commit, dismiss, enlist, gather, meet, nextFrame, order, ready, stopped, stoppedSince } from './team'
+import { begin, dismiss, enlist, gather, meet, nextFrame, order } from './team'
 
 /** Sequences of each thread at least: halving fewer leaves each step as long as it was. */
 const SEQUENCES: i32 = 4
@@ -18,6 +19,7 @@ const SEQUENCES: i32 = 4
  * @param starts room for T + 1 int32
  * @param result room for RESULT_FIELDS float64
  * @param threads at most
+ * Where it has left a frame with STATUS_PAUSED, the next call, with the same arguments, goes on with that.
  */
 export function run(code: usize, end: usize, constants: usize, frame: usize, starts: usize, result: usize, threads: i32): void {
   if (threads > 1) begin()
@@ -42,7 +44,7 @@ export function serve(): void {
 function execute(code: usize, end: usize, m: i32): i32 {
   let moves: usize = 0 // the first of those before an instruction
   for (let next: usize = 0; ; code = next) {
-    if (moves == 0 && meet(stopped())) return plan.STATUS_STOPPED
+    if (moves == 0 && meet(over != 0)) return over
     if (code >= end) return plan.STATUS_DONE
     next = code + load<i32>(code)
     const op = load<i32>(code, 4)
@@ -61,6 +63,7 @@ function execute(code: usize, end: usize, m: i32): i32 {
       args = move(moves, code, m)
       moves = 0
     }
+    if (done()) continue
     switch (op) {
       case plan.OP_ZERO: ZERO(args); break
       case plan.OP_COPY: COPY(args); break
@@ -85,7 +88,7 @@ function execute(code: usize, end: usize, m: i32): i32 {
       case plan.OP_STEP_NORMS: STEP_NORMS(args); break
       case plan.OP_CLIP: CLIP(args); break
       case plan.OP_GUARD:
-        if (meet(stoppedSince(0))) return plan.STATUS_STOPPED
+        if (meet(leaves(0))) return over
         if (!isFinite(getResult(plan.RESULT_LOSS))) return plan.STATUS_NONFINITE_LOSS
         if (!isFinite(getResult(plan.RESULT_NORM))) return plan.STATUS_NONFINITE_GRADIENT
         break

@@ -1,6 +1,7 @@
 // From gradients to new parameters: NORM, STEP_NORMS, CLIP, UPDATE over dense blocks of whole 64-byte units. Each optimiser's list of
 // operations stands in src/plan/optimizers.ts, line for line as here. Norms are float64.
 import { B, constants, getResult, high, int, low, pointer, R, scalars, setResult, stride } from './context'
+import { skips } from './pause'
 import * as plan from './plan.gen'
 import { clamp, loadPart, madd } from './simd'
 
@@ -45,13 +46,17 @@ export function STEP_NORMS(args: usize): void {
 function rowNorms(norms: usize, x: usize, rows: i32, S: i32): void {
   const end = high(rows, 1)
   for (let row = low(rows, 1); row < end; row++)
-    store<f64>(norms + ((<usize>row) << 3), Math.sqrt(sumOfSquares(x + <usize>row * stride(S), S)))
+    if (!skips(S)) store<f64>(norms + ((<usize>row) << 3), Math.sqrt(sumOfSquares(x + <usize>row * stride(S), S)))
 }
 
 export function CLIP(args: usize): void {
   const scale = load<f64>(constants + ((<usize>int(args, plan.CLIP_maxNorm)) << 3)) / (getResult(plan.RESULT_NORM) + 1e-6)
   setResult(plan.RESULT_CLIP, scale < 1 ? <f64>(<f32>scale) : 1)
 }
+
+/** Bytes of parameters in a block of an update, and multiplications that take as long as one of them. */
+const BLOCK: usize = 1 << 14
+const WORK: i32 = 4
 
 /** A scalar of the optimiser in all lanes. */
 function scalar(index: i32): v128 {
@@ -76,58 +81,62 @@ export function UPDATE(args: usize): void {
   const C = scalar(plan.SCALAR_C)
   const D = scalar(plan.SCALAR_D)
   const RHO = scalar(plan.SCALAR_RHO)
-  const size = <usize>int(args, plan.UPDATE_units) * (plan.UNIT_FLOATS << 2)
+  const units = int(args, plan.UPDATE_units)
   const all = (flags & plan.UPDATE_FLAG_DECAY_BIASES) != 0
-  const decayed = flags & plan.UPDATE_FLAG_DECAY ? (all ? size : <usize>int(args, plan.UPDATE_matrixUnits) * (plan.UNIT_FLOATS << 2)) : 0
+  const decayed = flags & plan.UPDATE_FLAG_DECAY ? <usize>(all ? units : int(args, plan.UPDATE_matrixUnits)) * plan.UNIT_BYTES : 0
 
-  const end = <usize>high(int(args, plan.UPDATE_units), 1) * (plan.UNIT_FLOATS << 2)
-  for (let x = <usize>low(int(args, plan.UPDATE_units), 1) * (plan.UNIT_FLOATS << 2); x < end; x += 16) {
-    let P = v128.load(p + x)
-    let G = f32x4.mul(v128.load(g + x), k)
-    if (flags & plan.UPDATE_FLAG_CLIP_VALUE) G = clamp(G, f32x4.neg(bound), bound)
-    if (x < decayed) {
-      if (optimizer == plan.OPTIMIZER_ADAMW) P = f32x4.mul(P, WD)
-      else G = madd(WD, P, G)
-    }
-    let d = G
-    if (optimizer == plan.OPTIMIZER_SGD) {
-      if (flags & plan.UPDATE_FLAG_MOMENTUM) {
+  const end = <usize>high(units, 1) * plan.UNIT_BYTES
+  for (let x = <usize>low(units, 1) * plan.UNIT_BYTES; x < end; ) {
+    const until = min(end, x + BLOCK)
+    if (skips(<i64>(until - x) * WORK)) x = until
+    for (; x < until; x += 16) {
+      let P = v128.load(p + x)
+      let G = f32x4.mul(v128.load(g + x), k)
+      if (flags & plan.UPDATE_FLAG_CLIP_VALUE) G = clamp(G, f32x4.neg(bound), bound)
+      if (x < decayed) {
+        if (optimizer == plan.OPTIMIZER_ADAMW) P = f32x4.mul(P, WD)
+        else G = madd(WD, P, G)
+      }
+      let d = G
+      if (optimizer == plan.OPTIMIZER_SGD) {
+        if (flags & plan.UPDATE_FLAG_MOMENTUM) {
+          const M = madd(B, G, f32x4.mul(A, v128.load(m + x)))
+          v128.store(m + x, M)
+          d = flags & plan.UPDATE_FLAG_NESTEROV ? madd(A, M, G) : M
+        }
+      } else if (optimizer == plan.OPTIMIZER_ADAGRAD) {
+        const V = madd(G, G, v128.load(v + x))
+        v128.store(v + x, V)
+        d = f32x4.div(G, f32x4.add(f32x4.sqrt(V), EPS))
+      } else if (optimizer == plan.OPTIMIZER_RMSPROP) {
+        const V = madd(B, f32x4.mul(G, G), f32x4.mul(A, v128.load(v + x)))
+        v128.store(v + x, V)
+        let q = V
+        if (flags & plan.UPDATE_FLAG_CENTERED) {
+          const mean = madd(B, G, f32x4.mul(A, v128.load(a + x)))
+          v128.store(a + x, mean)
+          q = madd(f32x4.neg(mean), mean, V)
+          q = v128.andnot(q, f32x4.lt(q, f32x4.splat(0)))
+        }
+        d = f32x4.div(G, f32x4.add(f32x4.sqrt(q), EPS))
+        if (flags & plan.UPDATE_FLAG_MOMENTUM) {
+          d = madd(C, v128.load(m + x), d)
+          v128.store(m + x, d)
+        }
+      } else {
         const M = madd(B, G, f32x4.mul(A, v128.load(m + x)))
         v128.store(m + x, M)
-        d = flags & plan.UPDATE_FLAG_NESTEROV ? madd(A, M, G) : M
+        const V = madd(D, f32x4.mul(G, G), f32x4.mul(C, v128.load(v + x)))
+        v128.store(v + x, V)
+        let q = V
+        if (flags & plan.UPDATE_FLAG_AMSGRAD) {
+          const old = v128.load(a + x)
+          q = v128.bitselect(V, old, f32x4.gt(V, old))
+          v128.store(a + x, q)
+        }
+        d = f32x4.div(M, madd(f32x4.sqrt(q), RHO, EPS))
       }
-    } else if (optimizer == plan.OPTIMIZER_ADAGRAD) {
-      const V = madd(G, G, v128.load(v + x))
-      v128.store(v + x, V)
-      d = f32x4.div(G, f32x4.add(f32x4.sqrt(V), EPS))
-    } else if (optimizer == plan.OPTIMIZER_RMSPROP) {
-      const V = madd(B, f32x4.mul(G, G), f32x4.mul(A, v128.load(v + x)))
-      v128.store(v + x, V)
-      let q = V
-      if (flags & plan.UPDATE_FLAG_CENTERED) {
-        const mean = madd(B, G, f32x4.mul(A, v128.load(a + x)))
-        v128.store(a + x, mean)
-        q = madd(f32x4.neg(mean), mean, V)
-        q = v128.andnot(q, f32x4.lt(q, f32x4.splat(0)))
-      }
-      d = f32x4.div(G, f32x4.add(f32x4.sqrt(q), EPS))
-      if (flags & plan.UPDATE_FLAG_MOMENTUM) {
-        d = madd(C, v128.load(m + x), d)
-        v128.store(m + x, d)
-      }
-    } else {
-      const M = madd(B, G, f32x4.mul(A, v128.load(m + x)))
-      v128.store(m + x, M)
-      const V = madd(D, f32x4.mul(G, G), f32x4.mul(C, v128.load(v + x)))
-      v128.store(v + x, V)
-      let q = V
-      if (flags & plan.UPDATE_FLAG_AMSGRAD) {
-        const old = v128.load(a + x)
-        q = v128.bitselect(V, old, f32x4.gt(V, old))
-        v128.store(a + x, q)
-      }
-      d = f32x4.div(M, madd(f32x4.sqrt(q), RHO, EPS))
+      v128.store(p + x, madd(minusLR, d, P))
     }
-    v128.store(p + x, madd(minusLR, d, P))
   }
 }

@@ -1,8 +1,9 @@
 // Gradients of matrices: dM [N, K] += Σ_rows dy[row, n]·x[row, k], rows in descending packed order, each element one chain. Used by
 // project.ts and recur.ts. Rows are taken in chunks; between chunks the chains rest in float32.
-import { CHUNK, EDGE, int, LEFT, PANEL, SOURCES, shareBegin, shareEnd, spend, start, stride, T, UNITS } from './context'
+import { CHUNK, EDGE, int, LEFT, PANEL, SOURCES, shareBegin, shareEnd, start, stride, T, UNITS } from './context'
+import { skips } from './pause'
 import { loadPart, storePart, TILE_ROWS } from './simd'
-import { stopped, take } from './team'
+import { take } from './team'
 import { lowTile, TALL, tiles } from './tile'
 
 /** Rows of dy of at most so many bytes are read where they are. */
@@ -42,8 +43,6 @@ function block(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: 
     for (let n = top; n < bottom; n += UNITS) {
       const units = min(UNITS, bottom - n)
       multiplyChunk(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), units, K, left, right, count)
-      spend(<i64>count * units * (right - left))
-      if (stopped()) return
     }
   }
 }
@@ -54,13 +53,16 @@ function multiplyChunk(dM: usize, last: usize, lddy: usize, N: i32, K: i32, k: i
   let left = last
   let da = -lddy
   let next = (<usize>TILE_ROWS) << 2
-  if (lddy > DIRECT) {
-    packTiles(LEFT, last, lddy, (N + TILE_ROWS - 1) / TILE_ROWS, count)
+  let packed = lddy <= DIRECT
+  if (!packed) {
     left = LEFT
     da = (<usize>TILE_ROWS) << 2
     next = <usize>count * da
   }
   for (; k < end; k += 8) {
+    if (skips(<i64>count * N * 8)) continue
+    if (!packed) packTiles(LEFT, last, lddy, (N + TILE_ROWS - 1) / TILE_ROWS, count)
+    packed = true
     packPanel(PANEL, (<usize>k) << 2, count)
     const out = dM + ((<usize>k) << 2)
     const row = (<usize>K) << 2

@@ -6,10 +6,14 @@
 import { active, B, base, COLUMNS, high, int, low, pointer, Q0, Q1, R, ROW, shareBegin, shareEnd, start, stride, T } from './context'
 import { zeroRow } from './move'
 import { matrixGradient } from './outer'
+import { skips } from './pause'
 import * as plan from './plan.gen'
 import { loadPart, storePart } from './simd'
 import { take } from './team'
 import { multiply, TALL } from './tile'
+
+/** Multiplications that take as long as moving a number of a matrix. */
+const WORK: i32 = 8
 
 export function rowsOf(kind: i32): i32 {
   return kind == plan.ROWS_BATCH ? B : R
@@ -35,7 +39,7 @@ export function PACK(args: usize): void {
 function packMatrix(pack: usize, M: usize, N: i32, K: i32): void {
   const row = (<usize>K) << 2
   for (let n = 0; n < N; n += 8) {
-    if (N - n < 8) memory.fill(pack, 0, row << 3)
+    if (N - n < 8 && !skips(0)) memory.fill(pack, 0, row << 3)
     transpose(pack, 32, M, row, min(8, N - n), K)
     pack += row << 3
     M += row << 3
@@ -45,13 +49,13 @@ function packMatrix(pack: usize, M: usize, N: i32, K: i32): void {
 /** pack[k / 8][n][k % 8] = M[n, k]. */
 function packTranspose(pack: usize, M: usize, N: i32, K: i32): void {
   const end = high(K, 8)
-  let k = low(K, 8)
-  pack += <usize>k * ((<usize>N) << 2)
-  for (; k < end; k += 8) {
+  for (let k = low(K, 8); k < end; k += 8) {
+    let to = pack + ((<usize>N * k) << 2)
+    if (skips(<i64>N * 8 * WORK)) continue
     let from = M + ((<usize>k) << 2)
-    for (let n = 0; n < N; n++, from += (<usize>K) << 2, pack += 32) {
-      v128.store(pack, loadPart(from, K - k))
-      v128.store(pack, loadPart(from + 16, K - k - 4), 16)
+    for (let n = 0; n < N; n++, from += (<usize>K) << 2, to += 32) {
+      v128.store(to, loadPart(from, K - k))
+      v128.store(to, loadPart(from + 16, K - k - 4), 16)
     }
   }
 }
@@ -60,6 +64,7 @@ function packTranspose(pack: usize, M: usize, N: i32, K: i32): void {
 function transpose(out: usize, ldOut: usize, M: usize, ldM: usize, N: i32, K: i32): void {
   let n = 0
   for (; n + 4 <= N; n += 4, M += ldM << 2, out += 16) {
+    if (skips(<i64>K * 4 * WORK)) continue
     let from = M
     let to = out
     let k = 0
@@ -81,6 +86,7 @@ function transpose(out: usize, ldOut: usize, M: usize, ldM: usize, N: i32, K: i3
     for (; k < K; k++, from += 4, to += ldOut) for (let i: usize = 0; i < 4; i++) store<u32>(to + (i << 2), load<u32>(from + i * ldM))
   }
   for (; n < N; n++, M += ldM, out += 4) {
+    if (skips(<i64>K * WORK)) continue
     let to = out
     for (let k = 0; k < K; k++, to += ldOut) store<u32>(to, load<u32>(M + ((<usize>k) << 2)))
   }
@@ -130,6 +136,7 @@ export function GATHER(args: usize): void {
     const width = stride(min(COLUMNS, N - n))
     sumBias(bias ? bias + left : 0, bias2 ? bias2 + left : 0, min(COLUMNS, N - n))
     for (let i = 0; i < T; i++) {
+      if (skips(<i64>int(active, i) * width)) continue
       const end = min(Q1, int(active, i))
       for (let q = Q0; q < end; q++) {
         const to = y + left + <usize>(int(start, i) + q) * row
@@ -153,7 +160,7 @@ export function PROJECT_DX(args: usize): void {
     const rows = shareEnd - row
     const dx = pointer(args, plan.PROJECT_DX_dx) + <usize>row * stride(K)
     const dy = pointer(args, plan.PROJECT_DX_dy) + <usize>row * stride(N)
-    if (wide && !onto) memory.fill(dx, 0, <usize>rows * stride(K))
+    if (wide && !onto && !skips(0)) memory.fill(dx, 0, <usize>rows * stride(K))
     if (wide || onto) multiply(dx, stride(K), dx, stride(K), dy, stride(N), pack, rows, K, N)
     else multiply(dx, stride(K), zeros(K), 0, dy, stride(N), pack, rows, K, N)
   }
@@ -181,6 +188,7 @@ export function BIAS_DW(args: usize): void {
   const row = stride(N)
   const end = high(N, 16)
   for (let n = low(N, 16); n < end; n += 16) {
+    if (skips(<i64>rows * 16)) continue
     const out = db + ((<usize>n) << 2)
     let b0 = loadPart(out, N - n)
     let b1 = loadPart(out + 16, N - n - 4)
@@ -213,10 +221,13 @@ export function GATHER_DW(args: usize): void {
   transpose(pack, row, dM, (<usize>K) << 2, N, K)
   dy += <usize>R * row
   for (let i = T - 1; i >= 0; i--) {
-    for (let q = int(active, i) - 1; q >= 0; q--) {
-      dy -= row
+    const count = int(active, i)
+    dy -= <usize>count * row
+    if (skips(<i64>count * N)) continue
+    for (let q = count - 1; q >= 0; q--) {
+      const from = dy + <usize>q * row
       const column = pack + <usize>int(tokens, int(base, q) + i) * row
-      for (let at: usize = 0; at < stride(N); at += 16) v128.store(column + at, f32x4.add(v128.load(column + at), v128.load(dy + at)))
+      for (let at: usize = 0; at < stride(N); at += 16) v128.store(column + at, f32x4.add(v128.load(column + at), v128.load(from + at)))
     }
   }
   transpose(dM, (<usize>K) << 2, pack, row, K, N)

@@ -4,10 +4,14 @@ import { active, after, B, int, pointer, R, shareBegin, shareEnd, start, stride,
 import { activateRow, derivativeRow } from './functions'
 import { copyRow, zeroRow } from './move'
 import { matrixGradient } from './outer'
+import { skips } from './pause'
 import * as plan from './plan.gen'
 import { zeros } from './project'
-import { stopped, take } from './team'
+import { take } from './team'
 import { multiply } from './tile'
+
+/** Multiplications that take as long as a state's function and its derivative. */
+const WORK: i32 = 8
 
 export function RECUR(args: usize): void {
   while (take(B, 0)) forward(args, shareBegin, shareEnd)
@@ -21,12 +25,12 @@ function forward(args: usize, q0: i32, q1: i32): void {
   const cell = int(args, plan.RECUR_cell)
   const row = stride(S)
   let before = pointer(args, plan.RECUR_s0) + <usize>q0 * row
-  for (let i = 0; i < T && !stopped(); i++) {
+  for (let i = 0; i < T; i++) {
     const rows = min(q1, int(active, i)) - q0
     if (rows <= 0) return
     const now = s + <usize>(int(start, i) + q0) * row
     multiply(now, row, now, row, before, row, pack, rows, S, S)
-    activateRow(now, <usize>rows * row, cell)
+    if (!skips(<i64>rows * S * WORK)) activateRow(now, <usize>rows * row, cell)
     before = now
   }
 }
@@ -50,28 +54,28 @@ function backward(args: usize, q0: i32, q1: i32): void {
   let alive = max(0, min(q1, after) - q0) // and its rows
   const none = zeros(S)
   const ends = kind == plan.ABOVE_LAST ? above : 0
-  for (let i = T - 1; i >= 0 && !stopped(); i--) {
+  for (let i = T - 1; i >= 0; i--) {
     const rows = min(q1, int(active, i)) - q0
     if (rows <= 0) continue
     const at = <usize>(int(start, i) + q0) * row
     const now = d + at
-    if (kind == plan.ABOVE_STEPS) {
-      const own = above + at
-      if (own != now) memory.copy(now, own, <usize>rows * row)
-      if (alive) multiply(now, row, now, row, later, row, pack, alive, S, S)
-    } else {
-      // Sequences end in the order of rows, last ones first: those of the step after this one have nothing above them here.
-      if (alive) multiply(now, row, none, 0, later, row, pack, alive, S, S)
-      for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, q0 + q, row)
+    const own = above + at
+    if (kind == plan.ABOVE_STEPS) multiply(now, row, own, row, later, row, pack, alive, S, S)
+    // Sequences end in the order of rows, last ones first: those of the step after this one have nothing above them here.
+    else multiply(now, row, none, 0, later, row, pack, alive, S, S)
+    if (!skips(<i64>rows * S * WORK)) {
+      const begun = <usize>alive * row
+      if (kind != plan.ABOVE_STEPS) for (let q = alive; q < rows; q++) atEnd(now + <usize>q * row, ends, q0 + q, row)
+      else if (own != now) memory.copy(now + begun, own + begun, <usize>(rows - alive) * row)
+      if (g) memory.copy(g + at, now, <usize>rows * row)
+      derivativeRow(now, s + at, <usize>rows * row, cell)
     }
-    if (g) memory.copy(g + at, now, <usize>rows * row)
-    derivativeRow(now, s + at, <usize>rows * row, cell)
     later = now
     alive = rows
   }
   if (g0) {
     const own = <usize>q0 * row
-    if (alive) multiply(g0 + own, row, none, 0, later, row, pack, alive, S, S)
+    multiply(g0 + own, row, none, 0, later, row, pack, alive, S, S)
     for (let q = q0 + alive; q < q1; q++) atEnd(g0 + <usize>q * row, ends, q, row)
   }
 }

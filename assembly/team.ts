@@ -1,8 +1,8 @@
 // Several threads on one frame: who takes part, and where they meet. Each thread has an instance of this module on the same memory, runs
 // the whole plan, and does its share of each operation (context.ts); the team meets after each. One thread leads: it owns the engine,
-// starts frames, and alone decides whether to stop. Helpers come and go between frames (src/backends/wasm-team.ts calls and sends them).
-// Bits do not depend on how many there are. Alone, a thread never comes here but for meet().
-import { due, hold, part, parts, place } from './context'
+// starts frames, and alone decides whether to stop (pause.ts). Helpers come and go between frames (src/backends/wasm-team.ts calls and
+// sends them). Bits do not depend on how many there are. Alone, a thread never comes here but for meet().
+import { hold, part, parts, place } from './context'
 
 // One word each, on lines of their own.
 /** int64: helpers that are members | threads that work on the frame, 0 between frames, << 8 | number of the frame << 16. */
@@ -13,7 +13,7 @@ const ARRIVED: usize = 192
 const RELEASED: usize = 256
 const SLEEPERS: usize = 320
 /** Not 0: the leader has left a time loop; nobody needs to go on with it. */
-const LEFT: usize = 384
+export const LEFT: usize = 384
 /** Not 0: a thread has trapped (1) or died (2), and what the others wait for will not come. */
 const FAILED: usize = 388
 const DIED: i32 = 2
@@ -22,7 +22,7 @@ const KNOWN: usize = 392
 /** Not 0: the leader runs a frame, be it alone. */
 const BUSY: usize = 396
 /** Counts on while helpers are at work. */
-const LIFE: usize = 400
+export const LIFE: usize = 400
 /** Shares of the operation in hand that were taken. */
 const TAKEN: usize = 896
 /** The frame in hand: arguments of assist() in interpreter.ts. */
@@ -37,30 +37,15 @@ const SPINS: i32 = 20000
 const NAP: i64 = 20_000_000
 /** Naps after which a helper that nobody needs goes. */
 const PATIENCE: i32 = 5
-/** Naps, or looks around of about 50 µs, after which helpers that show no sign of life are dead: some five seconds. */
+/** Naps after which helpers that show no sign of life are dead: some five seconds. */
 const DEAD: i32 = 250
-const DEAD_AWAKE: i32 = 100_000
-/** Multiplications between two polls: about 50 µs. Polling leaves the module, and a step of a small network is shorter than that. */
-const POLL: i64 = 1 << 20
 
 /** Number of the last meeting << 1. */
 let meeting: i32 = 0
 /** The frame that this member knows of. */
 let seen: i64 = 0
-let maySleep = true
 /** TAKEN of a thread that is alone. */
 let taken: i32 = 0
-/** Whether this frame may still be stopped, and whether this thread has given it up. */
-let stoppable = true
-let over = false
-
-/** Imported: whether somebody asked for an end. */
-declare function asked(): bool
-
-/** The main thread of a page must not sleep. */
-export function stayAwake(): void {
-  maySleep = false
-}
 
 /** Whether as many helpers are here as ever were. */
 export function complete(): bool {
@@ -81,7 +66,6 @@ export function fail(): i32 {
 function changes(word: usize, value: i32): bool {
   for (let n = 0; n < SPINS; n++) if (atomic.load<i32>(word) != value) return true
   if (atomic.load<i32>(FAILED)) unreachable()
-  if (!maySleep) return false
   atomic.add<i32>(SLEEPERS, 1)
   const outcome = atomic.wait<i32>(word, value, NAP)
   atomic.sub<i32>(SLEEPERS, 1)
@@ -94,7 +78,7 @@ function wake(word: usize): void {
 
 /** Takes the next share of 0 … n (hold() in context.ts) in the operation in hand. @returns whether there was one */
 export function take(n: i32, grain: i32): bool {
-  return !over && hold(parts == 1 ? taken++ : atomic.add<i32>(TAKEN, 1), n, grain)
+  return hold(parts == 1 ? taken++ : atomic.add<i32>(TAKEN, 1), n, grain)
 }
 
 /** Waits for the whole team, before an operation. @param stop of the leader: whether to stop. @returns that, to all */
@@ -125,41 +109,10 @@ function awaitHelpers(): void {
     const signs = changes(ARRIVED, here) ? life + 1 : atomic.load<i32>(LIFE)
     quiet = signs == life ? quiet + 1 : 0
     life = signs
-    const most = maySleep ? DEAD : DEAD_AWAKE
-    if (quiet < most) continue
+    if (quiet < DEAD) continue
     atomic.store<i32>(FAILED, DIED)
     unreachable()
   }
-}
-
-/** A frame begins, which may be stopped. */
-export function ready(): void {
-  stoppable = true
-  over = false
-}
-
-/** A frame that has begun to change parameters runs to its end. */
-export function commit(): void {
-  stoppable = false
-}
-
-/** Whether to give the frame up: polled in every loop that is long. What is half done then nobody reads. */
-export function stopped(): bool {
-  return stoppedSince(POLL)
-}
-
-/** The same, if so many multiplications were done since the last poll. */
-export function stoppedSince(work: i64): bool {
-  if (over) return true
-  const look = due(work)
-  if (part > 0) {
-    if (look) atomic.add<i32>(LIFE, 1)
-    over = atomic.load<i32>(LEFT) != 0
-  } else if (look && stoppable && asked()) {
-    over = true
-    if (parts > 1) atomic.store<i32>(LEFT, 1)
-  }
-  return over
 }
 
 /** Begins a frame of an engine with threads. */

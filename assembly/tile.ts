@@ -1,14 +1,15 @@
 // Rows times a packed matrix: the loops around the register tiles, which tiles.mjs writes out. Every element of a product is one chain over
 // k, ascending, in one lane: tiles, blocks and threads never change a bit. Called by project.ts and recur.ts; outer.ts uses the tiles.
-import { spend } from './context'
+import { skips } from './pause'
 import { TILE_ROWS } from './simd'
-import { stopped } from './team'
 import { row1, row4, tile1, tile2, tile3, tile4, tile5, tile6 } from './tile.gen'
 
 /** Inner elements of one pass: a panel of b (16 KiB) stays in the first cache. */
 const INNER: i32 = 512
 /** Rows of one pass at most: a block of a (288 KiB) stays in the second. */
 const ROWS: i32 = 144
+/** Bytes of a row of y of one block: with the most rows and inner elements about a millisecond's work. */
+const WIDE: usize = 1024
 /** Rows are shared out in multiples of every tile. */
 export const TALL: i32 = 12
 
@@ -23,18 +24,19 @@ export function multiply(y: usize, ldy: usize, c: usize, ldc: usize, a: usize, l
   for (let k = 0; k < K; k += INNER) {
     const inner = min(INNER, K - k)
     if (rows == 1) {
-      spend(<i64>N * inner)
-      multiplyRow(y, c, a, b, panel, width, inner)
+      if (!skips(<i64>N * inner)) multiplyRow(y, c, a, b, panel, width, inner)
     } else {
       for (let block = 0, row = 0; block < blocks; block++) {
         const end = (rows * (block + 1)) / blocks
         const at = y + <usize>row * ldy
         const from = c + <usize>row * ldc
         const left = a + <usize>row * lda
-        for (let column: usize = 0, right = b; column < width; column += 32, right += panel)
-          multiplyPanel(at + column, ldy, from + column, ldc, left, lda, right, end - row, inner)
-        spend(<i64>(end - row) * N * inner)
-        if (stopped()) return
+        for (let column: usize = 0, right = b; column < width; ) {
+          const until = min(width, column + WIDE)
+          const skip = skips(<i64>((until - column) >> 2) * (end - row) * inner)
+          for (; column < until; column += 32, right += panel)
+            if (!skip) multiplyPanel(at + column, ldy, from + column, ldc, left, lda, right, end - row, inner)
+        }
         row = end
       }
     }

@@ -4,18 +4,14 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { basename, join } from 'node:path'
+import { bundle, pageOf, peers } from './bundle.mjs'
 import { grids } from './cells.mjs'
 import { ISOLATED, launch, noChromium, serve } from './chromium.mjs'
 import { machineFacts } from './machine.mjs'
 import { peersReport } from './peers-report.mjs'
 import { race } from './race.mjs'
 import { flag, note, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
-
-const here = dirname(fileURLToPath(import.meta.url))
-const peers = join(here, 'peers', 'node_modules')
 
 /** As contestants.mjs has them, and the page of each with what its address says. */
 const CONTESTANTS = [
@@ -68,20 +64,11 @@ function options() {
   }
 }
 
-/** The pages' programs, over the package's build for browsers. @returns why some could not be built, by page */
-async function bundle(folder) {
-  const library = join(here, '..', 'dist', 'browser')
-  const ours = {
-    name: 'ours',
-    setup({ onResolve }) {
-      onResolve({ filter: /^bptt$/ }, () => ({ path: join(library, 'index.js') }))
-      onResolve({ filter: /^#lib\// }, ({ path }) => ({ path: join(library, path.slice('#lib/'.length)) }))
-    },
-  }
-  const all = { bundle: true, format: 'esm', outdir: folder, plugins: [ours], nodePaths: [peers], logLevel: 'silent' }
-  await build({ ...all, entryPoints: { own: join(here, 'browser', 'own.mjs'), worker: join(library, 'backends', 'worker.js') } })
+/** @returns why the pages of some could not be built, by page */
+async function bundles(folder) {
+  await bundle(folder, 'own')
   try {
-    await build({ ...all, entryPoints: { tfjs: join(here, 'browser', 'tfjs.mjs') } })
+    await bundle(folder, 'tfjs')
     return {}
   } catch (error) {
     return { tfjs: error.errors?.[0]?.text ?? error.message }
@@ -146,9 +133,8 @@ async function main() {
   let site
   let browser
   try {
-    const failed = await bundle(folder)
-    const page = (name) => `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${name}.js"></script>`
-    const pages = { '/own.html': page('own'), '/tfjs.html': page('tfjs') }
+    const failed = await bundles(folder)
+    const pages = { '/own.html': pageOf('own'), '/tfjs.html': pageOf('tfjs') }
     const wasm = join(peers, '@tensorflow', 'tfjs-backend-wasm', 'dist')
     site = await serve([folder, tmpdir(), wasm, join(wasm, '..', 'wasm-out')], pages, ISOLATED)
     browser = await launch()

@@ -13,6 +13,18 @@ it('--help says what can be chosen, and what cannot be chosen is said with it', 
 })
 
 inChromium(() => {
+  it('bench:frames trains while a page draws, in the Worker and without one', { timeout: 60_000 }, () => {
+    const args = ['bench/frames.mjs', '--json', '--cells', 'stream', '--seconds', '0.5']
+    const { records } = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', stdio: 'pipe' }))
+    expect(records.map(({ cell, where }: Record<string, string>) => `${cell} ${where}`)).toEqual([
+      'none page',
+      'stream Worker',
+      'stream page',
+    ])
+    for (const { rate } of records.slice(1)) expect(rate).toBeGreaterThan(0)
+    for (const { p50, p99, most } of records) expect([p50, p99, most].every(Number.isFinite)).toBe(true)
+  })
+
   it('times the same work in pages side by side', { timeout: 120_000 }, () => {
     const args = ['--json', '--no-peaks', '--cells', 'stream', '--peers', 'wasm,wasm-portable,tfjs-wasm', '--seconds', '0.05']
     const { runs } = JSON.parse(execFileSync(...bench(...args)))

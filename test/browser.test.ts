@@ -210,6 +210,45 @@ inChromium(({ open, memory }) => {
     })
   })
 
+  it('in a page without Workers an update of a second is done in slices, with the same bits, and ends when it is told to', {
+    timeout: 120_000,
+  }, async () => {
+    const { page } = await open(site.url)
+    await page.waitForFunction('globalThis.bptt')
+    /** Two updates, and the milliseconds between frames meanwhile; then a run that is aborted in mid-update. */
+    const trained = () =>
+      page.evaluate(async () => {
+        const model = new bptt.RNN({ input: 3, state: 1024, output: 2, init: 'pytorch', backend: 'wasm' })
+        const { x, y } = bptt.task(64)
+        const long = { x: x.map((steps) => [...steps, ...steps, ...steps]), y }
+        const drawing = bptt.frames()
+        await model.train(long, { epochs: 1, batchSize: 32 })
+        const gaps = drawing.end()
+        const weights = bptt.weightsOf(model)
+        const during = model.train(long, { epochs: 100, batchSize: 64, signal: AbortSignal.timeout(100) })
+        const name = await during.then(
+          () => 'done',
+          (error: Error) => error.name,
+        )
+        const kept = bptt.weightsOf(model).every((w, i) => w === weights[i])
+        model.dispose()
+        return { gaps, weights, name, kept }
+      })
+    const there = await trained()
+    expect(page.workers()).toHaveLength(1)
+    await page.reload()
+    await page.evaluate('delete globalThis.Worker')
+    await page.waitForFunction('globalThis.bptt')
+    const here = await trained()
+    expect(page.workers()).toHaveLength(0)
+    expect(createHash('sha256').update(here.weights).digest()).toEqual(createHash('sha256').update(there.weights).digest())
+    expect([here.name, here.kept]).toEqual(['TimeoutError', true])
+    const [p50, p99, worst] = [0.5, 0.99, 1].map((q) => quantile(here.gaps, q).toFixed(1))
+    console.log(`frames over two updates: ${here.gaps.length}, median ${p50} ms, p99 ${p99} ms, worst ${worst} ms`)
+    expect(here.gaps.length).toBeGreaterThan(10)
+    await page.close()
+  })
+
   it('toBytes() and load(Blob) give the same model, and the bytes are those of Node', async () => {
     const config = { input: 3, state: 24, output: ['no', 'yes'], numerics: 'portable' } as const
     const { bytes, same, label } = await opened.page.evaluate(async (config) => {

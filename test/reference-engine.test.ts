@@ -144,13 +144,12 @@ describe('GUARD', () => {
 
 it('stops before an update, never after a part of one', () => {
   const { job } = training()
-  const word = new Int32Array(new SharedArrayBuffer(4))
-  const engine: LocalEngine = createReference(word)
-  word[0] = 1
+  let status: number = Status.STOPPED
+  const engine: LocalEngine = createReference(() => status)
   const { results, reads } = engine.run(job)
   expect(statuses(results)).toEqual([Status.STOPPED, Status.PENDING, Status.PENDING])
   expect(reads).toEqual(createReference().run({ ...job, count: 0 }).reads)
-  word[0] = 0
+  status = Status.PENDING
   expect(statuses(engine.run(job).results)).toEqual([Status.DONE, Status.DONE, Status.DONE])
 })
 

@@ -211,15 +211,15 @@ test.each([
 })
 
 test('a stop ends the job before its next update', () => {
-  const stop = new Int32Array(1)
-  const engine = createLocal(options, stop)
+  let status: number = Status.PENDING
+  const engine = createLocal(options, () => status)
   const plan = planOf([['GUARD'], ['UPDATE', at(0), at(0, 1), NONE, NONE, NONE, 1, 1, 0, 0]])
   const frame = frameOf({ lengths: [1], scalars: { 0: 1 } })
   const read = [{ at: at(0), kind: 'float32' as const, length: 1 }]
   const whole = { ...job, bytes: [2 * UNIT_BYTES], plan, frames: frame, reads: read }
   const first = engine.run({ ...whole, writes: [{ at: at(0, 1), data: Float32Array.of(1) }] })
   expect([first.results[Result.STATUS], first.reads[0]![0]]).toEqual([Status.DONE, -1])
-  stop[0] = 1
+  status = Status.STOPPED
   const both = new Int32Array([...frame, ...frame])
   const { results, reads } = engine.run({ ...whole, frames: both, count: 2 })
   expect([results[Result.STATUS], results[8 + Result.STATUS], reads[0]![0]]).toEqual([Status.STOPPED, Status.PENDING, -1])

@@ -21,9 +21,9 @@ const { threads, unshared } = machine
 afterEach(() => Object.assign(machine, { threads, unshared }))
 
 /** An engine with so many threads, however few processors there are. */
-function engineOf(count: number, stop?: Int32Array): LocalEngine {
+function engineOf(count: number, asked?: () => number): LocalEngine {
   machine.threads = () => count
-  return createLocal({ numerics: 'portable', threads: count }, stop)
+  return createLocal({ numerics: 'portable', threads: count }, asked)
 }
 
 type Parts = { pages: { buffer: ArrayBuffer }; exports: Exports; helpers: number }
@@ -146,15 +146,15 @@ test('how large a frame is decides whether it is shared, not what ran before it'
 })
 
 test('a stop is one for all, between operations and inside a loop over time', () => {
-  const stop = new Int32Array(new SharedArrayBuffer(4))
+  let status: number = Status.PENDING
   const { job } = stepOf({ ...nets[0]!, lengths: Array<number>(16).fill(400) })
-  const engine = engineOf(2, stop)
+  const engine = engineOf(2, () => status)
   together(engine, job)
-  stop[0] = 1
+  status = Status.STOPPED
   const { results } = engine.run(job)
   expect(results[Result.STATUS]).toBe(Status.STOPPED)
   expect(insideOf(engine).team()).toBe(2)
-  stop[0] = 0
+  status = Status.PENDING
   expect(together(engine, job).results[Result.STATUS]).toBe(Status.DONE)
 })
 

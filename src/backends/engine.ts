@@ -82,17 +82,12 @@ export interface PreparedStep {
   run(): boolean
 }
 
-/** Of floats; integers are. */
-export function areFinite(values: Float32Array | Int32Array): boolean {
-  let finite = true
-  for (let j = 0; j < values.length; j++) if (values[j]! - values[j]! !== 0) finite = false
-  return finite
-}
-
 export interface LocalEngine {
   readonly description: EngineDescription
   /** Runs a job here and now. Throws ERR_OUT_OF_MEMORY, with nothing changed, where a region cannot grow. */
   run(job: Job): JobResult
+  /** The same, but comes back whenever it is told to pause, in mid-frame too. For backends that have no `create`. */
+  start?(job: Job): Generator<undefined, JobResult>
   prepare(step: StepJob): PreparedStep
   dispose(): void
 }
@@ -107,6 +102,8 @@ export interface Engine {
   dispose(): void
 }
 
+export type Asked = () => number
+
 /** A backend that could be loaded on this machine. */
 export interface Backend {
   readonly name: BackendName
@@ -114,10 +111,10 @@ export interface Backend {
   /** Bytes that an engine takes for its kernels, beside the regions of its jobs. */
   workspaceBytes(options: EngineOptions): number
   /**
-   * @param stop a word, of shared memory where there is some: not 0 when the job in flight must end (Engine.stop). Engines that can
-   *   look at it do so before their next update; for the others the caller cuts jobs into slices.
+   * @param asked called again and again while a job runs: Status.STOPPED to end it before its next update (Engine.stop), Status.PAUSED
+   *   to make start() come back, 0 to go on
    */
-  createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine
+  createLocal(options: EngineOptions, asked?: Asked): LocalEngine
   /** Where the backend has threads of its own; for the others see remote.ts. */
   create?(options: EngineOptions): Engine
 }
@@ -135,4 +132,12 @@ export interface PlanCheck {
   frame(frame: FrameView, ints: number, bytes: readonly number[]): void
   /** Tokens and classes of a frame that passed the check above. */
   indices(frame: FrameView, memory: IndexMemory): void
+}
+
+/** All of a job that may pause, without pauses. */
+export function finish(job: Generator<undefined, JobResult>): JobResult {
+  for (;;) {
+    const { done, value } = job.next()
+    if (done) return value
+  }
 }

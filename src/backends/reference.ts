@@ -6,5 +6,5 @@ export const loadReference = (): Backend => ({
   name: 'reference',
   describe: () => referenceDescription,
   workspaceBytes: () => 0,
-  createLocal: (_options, stop) => createReference(stop),
+  createLocal: (_options, asked) => createReference(asked),
 })

@@ -2,6 +2,8 @@
  * One instance of a WASM module (wasm-module.ts): what it exports, and the life of one that helps another thread's (wasm-team.ts). Apart
  * from the modules' bytes, which a helper is sent compiled.
  */
+import type { Asked } from './engine.js'
+
 /** What assembly/index.ts exports. */
 export interface Exports {
   readonly heap: WebAssembly.Global
@@ -14,11 +16,10 @@ export interface Exports {
   complete(): number
   team(): number
   fail(): number
-  stayAwake(): void
 }
 
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, asked: () => number): Exports {
-  return new WebAssembly.Instance(module, { env: { memory }, team: { asked } }).exports as unknown as Exports
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, asked: Asked = () => 0): Exports {
+  return new WebAssembly.Instance(module, { env: { memory }, pause: { asked } }).exports as unknown as Exports
 }
 
 /** What a helper is sent: the module and the shared memory to run it on, and the word to clear when it goes. */
@@ -31,7 +32,7 @@ export interface Call {
 
 /** In a helper: works until nobody needs it. */
 export function help({ module, memory, word }: Call): void {
-  const exports = instantiate(module, memory, () => 0)
+  const exports = instantiate(module, memory)
   try {
     exports.serve()
   } catch {

@@ -58,7 +58,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
 
 function plainBuild(): Compiled {
   const module = compile(decode(simd))
-  const { heap, each } = instantiate(module, createPages(1), () => 0)
+  const { heap, each } = instantiate(module, createPages(1))
   return { module, isa: 'simd128', arithmetic: 'mul-add', heap: heap.value, each: each.value }
 }
 
@@ -68,7 +68,7 @@ function fused(): Compiled | undefined {
   if (!WebAssembly.validate(bytes)) return undefined
   const module = compile(bytes)
   const memory = createPages(1)
-  const { heap, each, probe } = instantiate(module, memory, () => 0)
+  const { heap, each, probe } = instantiate(module, memory)
   const at = 1024
   const floats = new Float32Array(memory.buffer, at, 16)
   floats.fill(1 + 2 ** -12, 0, 8)

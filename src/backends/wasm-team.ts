@@ -53,7 +53,7 @@ export class Team {
       if (one && Atomics.compareExchange(words, word, 0, 1) === 0) one.post({ kind: 'help', module, memory, word } satisfies Call, [])
     }
     const end = performance.now() + patience
-    // Asleep where that may be: a thread that is woken on the processor of one that spins waits for milliseconds.
-    while (!this.broken && !exports.complete() && performance.now() < end) if (platform().maySleep()) Atomics.wait(words, 0, 1, NAP)
+    // Asleep: a thread that is woken on the processor of one that spins waits for milliseconds.
+    while (!this.broken && !exports.complete() && performance.now() < end) Atomics.wait(words, 0, 1, NAP)
   }
 }

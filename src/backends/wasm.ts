@@ -8,11 +8,13 @@ import { floatOffset, REGIONS, regionOf } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
 import { platform } from '../platform/platform.js'
+import { firstBad } from '../sequences/numbers.js'
 import {
-  areFinite,
+  type Asked,
   type Backend,
   type EngineDescription,
   type EngineOptions,
+  finish,
   type Job,
   type JobResult,
   type LocalEngine,
@@ -32,6 +34,8 @@ import { Team } from './wasm-team.js'
 const MAX_THREADS = 64
 /** Multiplications of a frame that threads share at least: about 50 µs, against which their meetings are short. */
 const ENOUGH = 2 ** 20
+/** Of tokens that is checked elsewhere. */
+const INTEGERS = 2 ** 31
 /** What fail() says where a helper has died in mid-frame. */
 const DIED = 2
 /** Milliseconds that helpers are waited for at most, and for each multiplication of a frame: a twentieth of its time. */
@@ -70,12 +74,12 @@ export function describe({ numerics, threads = 1 }: EngineOptions): EngineDescri
 }
 
 /**
- * @param stop a word that another thread sets, other than 0, to end the job in flight before its next update
+ * @param asked see Backend.createLocal; only engines of one thread pause
  * @throws ERR_BACKEND where WebAssembly cannot be used here
  */
-export function createLocal(options: EngineOptions, stop?: Int32Array): LocalEngine {
+export function createLocal(options: EngineOptions, asked?: Asked): LocalEngine {
   const description = describe(options)
-  return new WasmEngine(description, compiled(options.numerics, description.threads > 1), stop)
+  return new WasmEngine(description, compiled(options.numerics, description.threads > 1), asked)
 }
 
 /** @throws ERR_BACKEND where WebAssembly cannot be used here */
@@ -92,7 +96,7 @@ interface Parts {
   readonly pages: WebAssembly.Memory
   readonly exports: Exports
   readonly team: Team | undefined
-  stop: Int32Array | undefined
+  asked: Asked | undefined
 }
 
 /**
@@ -102,14 +106,13 @@ interface Parts {
 const spares: Parts[] = []
 const MOST_SPARED = 2 ** 26
 
-function partsFor({ module, heap, each }: Compiled, helpers: number, stop: Int32Array | undefined): Parts {
+function partsFor({ module, heap, each }: Compiled, helpers: number, asked: Asked | undefined): Parts {
   const spare = spares.findIndex((parts) => parts.module === module && parts.helpers === helpers)
-  if (spare >= 0) return Object.assign(spares.splice(spare, 1)[0]!, { stop })
+  if (spare >= 0) return Object.assign(spares.splice(spare, 1)[0]!, { asked })
   const pages = createPages(heap + helpers * each, helpers > 0)
-  const exports = instantiate(module, pages, () => (parts.stop ? Atomics.load(parts.stop, 0) : 0))
-  if (!platform().maySleep()) exports.stayAwake()
+  const exports = instantiate(module, pages, () => parts.asked?.() ?? 0)
   const team = helpers > 0 ? new Team(helpers, module, pages, exports) : undefined
-  const parts: Parts = { module, helpers, pages, exports, team, stop }
+  const parts: Parts = { module, helpers, pages, exports, team, asked }
   return parts
 }
 
@@ -121,15 +124,19 @@ class WasmEngine implements LocalEngine {
   constructor(
     readonly description: EngineDescription,
     compiled: Compiled,
-    stop: Int32Array | undefined,
+    asked: Asked | undefined,
   ) {
     const helpers = description.threads - 1
-    const parts = partsFor(compiled, helpers, stop)
+    const parts = partsFor(compiled, helpers, asked)
     const first = compiled.heap + helpers * compiled.each
     this.held = { parts, memory: new WasmMemory(parts.pages, first, parts.exports.regionBases.value) }
   }
 
-  run({ bytes, writes, plan, frames, count, reads }: Job): JobResult {
+  run(job: Job): JobResult {
+    return finish(this.start(job))
+  }
+
+  *start({ bytes, writes, plan, frames, count, reads }: Job): Generator<undefined, JobResult> {
     const { memory, parts } = this.usable()
     const program = this.program(plan)
     const sizes = memory.grown(bytes)
@@ -157,10 +164,12 @@ class WasmEngine implements LocalEngine {
     const { doubles } = memory.views()
     const results = doubles.subarray(base / 8, base / 8 + RESULT_FIELDS * count).fill(0)
     let at = base + room.frames
-    for (let n = 0; n < count; n++) {
+    for (let n = 0; n < count; ) {
       this.execute(base, room, at, base + 8 * RESULT_FIELDS * n, work(list[n]!))
-      if (results[RESULT_FIELDS * n + Result.STATUS] !== Status.DONE) break
-      at += 4 * list[n]!.size
+      const status = results[RESULT_FIELDS * n + Result.STATUS]
+      if (status === Status.PAUSED) yield
+      else if (status === Status.DONE) at += 4 * list[n++]!.size
+      else break
     }
     const seconds = (performance.now() - begin) / 1000
     return { results: results.slice(), reads: reads.map((read) => copyOut(memory, read)), seconds }
@@ -182,7 +191,7 @@ class WasmEngine implements LocalEngine {
     const write = { at: input.at, data: from }
     const run = () => {
       this.usable()
-      if (!areFinite(from)) return false
+      if (firstBad(from, 0, from.length, INTEGERS) >= 0) return false
       copyIn(memory, write)
       program.check?.indices(view, memory)
       load(memory, room, program, ints)
@@ -215,7 +224,7 @@ class WasmEngine implements LocalEngine {
     return program
   }
 
-  /** One frame of so much work; all places are bytes of memory. */
+  /** One frame of so much work, or the rest of one that has paused; all places are bytes of memory. */
   private execute(base: number, { code, constants, frames, starts }: Room, frame: number, result: number, work: number): void {
     const { exports, team } = this.usable().parts
     const threads = team?.broken || work < ENOUGH ? 1 : this.description.threads

@@ -118,5 +118,5 @@ export const operationNames = Object.keys(OPERATIONS) as OperationName[]
 /** Fields of the record of eight float64 that each frame leaves. */
 export const Result = { STATUS: 0, LOSS: 1, SCORE: 2, NORM: 3, CLIP: 4 } as const
 export const RESULT_FIELDS = 8
-/** result.STATUS: PENDING where a job ended before the frame began. */
-export const Status = { PENDING: 0, DONE: 1, NONFINITE_LOSS: 2, NONFINITE_GRADIENT: 3, STOPPED: 4 } as const
+/** result.STATUS: PENDING where a job ended before the frame began, PAUSED where the frame goes on later. */
+export const Status = { PENDING: 0, DONE: 1, NONFINITE_LOSS: 2, NONFINITE_GRADIENT: 3, STOPPED: 4, PAUSED: 5 } as const

@@ -18,7 +18,6 @@ export const browser: Platform = {
   threads: () => navigator.hardwareConcurrency || 1,
   unshared: () =>
     sharesMemory() ? undefined : 'this page is not crossOriginIsolated: it needs the headers COOP same-origin and COEP require-corp',
-  maySleep: () => 'WorkerGlobalScope' in globalThis,
 
   // A timer would wait 4 ms and more.
   pause: () =>

@@ -31,7 +31,6 @@ export const node: Platform = {
   environment: (name) => process.env[name],
   threads: () => Math.min(availableParallelism(), quota()),
   unshared: () => undefined,
-  maySleep: () => true,
   pause: () => new Promise((resolve) => setImmediate(resolve)),
 
   warn: (text) => process.emitWarning(text),

@@ -31,8 +31,6 @@ export interface Platform {
   threads(): number
   /** Why threads cannot share memory here; undefined where they can. */
   unshared(): string | undefined
-  /** Whether this thread may sleep: a page's main thread must not. */
-  maySleep(): boolean
   /** Resolves after everything else that waits in the event loop had its turn. */
   pause(): Promise<void>
   /** Tells whoever looks after the program what works less well than it could. */

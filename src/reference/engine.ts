@@ -3,8 +3,9 @@
  * statement of the maths, the oracle of the tests, and what runs where neither native code nor WebAssembly can.
  */
 import {
-  areFinite,
+  type Asked,
   type EngineDescription,
+  finish,
   type Job,
   type JobResult,
   type LocalEngine,
@@ -15,9 +16,10 @@ import {
 import { type FrameFields, FrameView, segment, segmentCount } from '../plan/frame.js'
 import { type OperationName, RESULT_FIELDS, Result, Status } from '../plan/operations.js'
 import { moved, type Part, type Plan, parts } from '../plan/plan.js'
+import { firstBad } from '../sequences/numbers.js'
 import { float64, fma, mulAdd, type Rounding } from './arithmetic.js'
 import { heads } from './head.js'
-import { Context, Memory, type Operation } from './memory.js'
+import { Context, Lookout, Memory, type Operation } from './memory.js'
 import { moves } from './move.js'
 import { optimizers } from './optimize.js'
 import { projections } from './project.js'
@@ -45,22 +47,48 @@ export interface Oracle extends LocalEngine {
 const describe = ({ name }: Rounding): EngineDescription => ({ name: 'reference', isa: 'javascript', arithmetic: name, threads: 1 })
 export const referenceDescription = describe(mulAdd)
 
+/** The parts of a program in the order in which they run, each with what it sees: the frame, or a segment of it. */
+function* walk(program: readonly Part[], frame: FrameFields): Generator<readonly [Part, FrameFields], void> {
+  for (const part of program) {
+    if (!part.segments) {
+      yield [part, frame]
+      continue
+    }
+    const { steps, backwards, skip, body } = part.segments
+    const count = segmentCount(frame.T, steps)
+    for (let n = 0; n < count; n++) {
+      const seen = segment(frame, backwards ? count - 1 - n : n, steps)
+      for (const inner of n === 0 ? body.slice(skip) : body) yield [inner, seen]
+    }
+  }
+}
+
+/** Whether loss and gradients are finite. Looks around, be it for the last time: what comes next may change parameters. */
+function* guard(c: Context): Generator<undefined, void> {
+  if (c.due(0, 0)) yield
+  if (!Number.isFinite(c.result[Result.LOSS])) c.result[Result.STATUS] = Status.NONFINITE_LOSS
+  else if (!Number.isFinite(c.result[Result.NORM])) c.result[Result.STATUS] = Status.NONFINITE_GRADIENT
+}
+
 class ReferenceEngine implements Oracle {
   readonly description: EngineDescription
   private readonly operations: Operations
   private readonly memory: Memory
+  private readonly lookout: Lookout
   private readonly programs = new WeakMap<Plan, Part[]>()
 
-  constructor(
-    rounding: Rounding,
-    private readonly stop?: Int32Array,
-  ) {
+  constructor(rounding: Rounding, asked?: Asked) {
+    this.lookout = new Lookout(asked)
     this.description = describe(rounding)
     this.operations = operations(rounding)
     this.memory = new Memory(rounding.name === 'float64')
   }
 
-  run({ bytes, writes, plan, frames, count, reads }: OracleJob): JobResult {
+  run(job: OracleJob): JobResult {
+    return finish(this.start(job))
+  }
+
+  *start({ bytes, writes, plan, frames, count, reads }: OracleJob): Generator<undefined, JobResult> {
     this.memory.grow(bytes)
     for (const write of writes) this.write(write)
     const begin = performance.now()
@@ -68,7 +96,7 @@ class ReferenceEngine implements Oracle {
     for (let n = 0, at = 0; n < count; n++) {
       const frame = new FrameView(frames, at)
       const result = results.subarray(n * RESULT_FIELDS, (n + 1) * RESULT_FIELDS)
-      this.execute(plan, frame, result)
+      yield* this.work(plan, frame, result)
       if (result[Result.STATUS] !== Status.DONE) break
       at += frame.size
     }
@@ -83,9 +111,9 @@ class ReferenceEngine implements Oracle {
     const from = input.kind === 'int32' ? new Int32Array(input.length) : new Float32Array(input.length)
     const to = new Float32Array(output.length)
     const run = () => {
-      if (!areFinite(from)) return false
+      if (firstBad(from, 0, from.length, 2 ** 31) >= 0) return false // tokens are checked elsewhere
       this.write({ at: input.at, data: from })
-      this.execute(plan, view, result)
+      for (const _ of this.work(plan, view, result));
       to.set(this.memory.floats(output.at).subarray(0, output.length))
       return true
     }
@@ -96,39 +124,30 @@ class ReferenceEngine implements Oracle {
     this.memory.free()
   }
 
-  /** Runs the plan over one frame; the caller's `result` is zero. */
-  private execute(plan: Plan, frame: FrameView, result: Float64Array): void {
+  /** Runs the plan over one frame; yields where it is to pause. */
+  private *work(plan: Plan, frame: FrameView, result: Float64Array): Generator<undefined, void> {
+    const { lookout } = this
+    result.fill(0)
     result[Result.CLIP] = 1
-    result[Result.STATUS] = Status.PENDING
-    let updated = false // a frame that has begun to change parameters runs to its end
-    const stopped = () => !updated && this.stop !== undefined && Atomics.load(this.stop, 0) !== 0
-    const step = (part: Part, seen: FrameFields): boolean => {
+    lookout.stoppable = true
+    if (lookout.begins() && (yield* this.leave(result))) return
+    for (const [part, seen] of walk(this.program(plan), frame)) {
       const { name } = part
-      if (stopped()) {
-        result[Result.STATUS] = Status.STOPPED
-        return false
-      }
-      updated ||= name === 'UPDATE'
-      if (name === 'GUARD') {
-        if (!Number.isFinite(result[Result.LOSS])) result[Result.STATUS] = Status.NONFINITE_LOSS
-        else if (!Number.isFinite(result[Result.NORM])) result[Result.STATUS] = Status.NONFINITE_GRADIENT
-      } else
-        this.operations[name as keyof Operations](new Context(this.memory, seen, plan.constants, result, stopped), ...moved(part, seen))
-      return result[Result.STATUS] === Status.PENDING
+      if (name === 'UPDATE') lookout.stoppable = false
+      const context = new Context(this.memory, seen, plan.constants, result, lookout)
+      const steps = name === 'GUARD' ? guard(context) : this.operations[name as keyof Operations](context, ...moved(part, seen))
+      for (const _ of steps ?? []) if (yield* this.leave(result)) break
+      if (result[Result.STATUS] !== Status.PENDING) return
     }
-    for (const part of this.program(plan)) {
-      if (!part.segments) {
-        if (!step(part, frame)) return
-        continue
-      }
-      const { steps, backwards, skip, body } = part.segments
-      const count = segmentCount(frame.T, steps)
-      for (let n = 0; n < count; n++) {
-        const seen = segment(frame, backwards ? count - 1 - n : n, steps)
-        for (const inner of n === 0 ? body.slice(skip) : body) if (!step(inner, seen)) return
-      }
-    }
-    result[Result.STATUS] = stopped() ? Status.STOPPED : Status.DONE
+    result[Result.STATUS] = Status.DONE
+  }
+
+  /** Where the lookout says to leave the frame: for a while, or for good. @returns whether for good */
+  private *leave(result: Float64Array): Generator<undefined, boolean> {
+    const { over } = this.lookout
+    if (over === Status.PAUSED) yield
+    else result[Result.STATUS] = over
+    return over !== Status.PAUSED
   }
 
   private program(plan: Plan): Part[] {
@@ -149,10 +168,10 @@ class ReferenceEngine implements Oracle {
 
 /**
  * The reference in float32, class mul-add.
- * @param stop a word that another thread sets to end the job in flight
+ * @param asked see Backend.createLocal
  */
-export function createReference(stop?: Int32Array): LocalEngine {
-  return new ReferenceEngine(mulAdd, stop)
+export function createReference(asked?: Asked): LocalEngine {
+  return new ReferenceEngine(mulAdd, asked)
 }
 
 /** The reference in float32 with an exactly emulated fused multiply-add: an oracle for class fma, slow. */

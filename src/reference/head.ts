@@ -10,6 +10,8 @@ import type { Context } from './memory.js'
 import { copyRow } from './move.js'
 
 const LANES = 16
+/** Multiplications that take as long as an output. */
+const WORK = 16
 
 export function heads(rounding: Rounding) {
   const { round } = rounding
@@ -98,7 +100,7 @@ export function heads(rounding: Rounding) {
         else copyRow(dst, q, s, last[q]!, S)
     },
 
-    LOSS(
+    *LOSS(
       c: Context,
       dzAt: number,
       zAt: number,
@@ -125,12 +127,13 @@ export function heads(rounding: Rounding) {
         rowLoss.fill(0, 2 * row, 2 * row + 2)
         dz?.fill(0, row * stride(N), row * stride(N) + N)
       }
-      if (rows === Rows.BATCH) for (let q = 0; q < B; q++) count(q, tbase[q]!)
-      else
-        for (let i = 0; i < T && !c.stopped(); i++)
-          for (let q = 0; q < active[i]!; q++)
-            if (i < from[q]!) skip(start[i]! + q)
-            else count(start[i]! + q, tbase[q]! + i)
+      for (let i = 0; i < (rows === Rows.BATCH ? 1 : T); i++)
+        for (let q = 0; q < (rows === Rows.BATCH ? B : active[i]!); q++) {
+          if (c.due(N * WORK)) yield
+          if (rows === Rows.BATCH) count(q, tbase[q]!)
+          else if (i < from[q]!) skip(start[i]! + q)
+          else count(start[i]! + q, tbase[q]! + i)
+        }
     },
 
     SUM_LOSS(c: Context, rowLossAt: number, rows: number) {
@@ -146,11 +149,12 @@ export function heads(rounding: Rounding) {
       c.result[Result.SCORE] = score
     },
 
-    ACTIVATE(c: Context, oAt: number, zAt: number, N: number, head: number, rows: number) {
+    *ACTIVATE(c: Context, oAt: number, zAt: number, N: number, head: number, rows: number) {
       const o = c.floats(oAt)
       const z = c.floats(zAt)
       const count = c.rows(rows)
       for (let row = 0; row < count; row++) {
+        if (c.due(N * WORK)) yield
         const at = row * stride(N)
         if (head === Head.SOFTMAX) {
           const { sum } = exponentials(z, at, N)

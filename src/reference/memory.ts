@@ -3,10 +3,11 @@
  * is one ArrayBuffer seen as float32, int32 and float64. The oracle keeps the three kinds apart, under the same addresses, so that what
  * is called float32 elsewhere has 64 bits there.
  */
+import type { Asked } from '../backends/engine.js'
 import { BpttError } from '../errors.js'
 import type { FrameFields } from '../plan/frame.js'
 import { floatOffset, REGIONS, Region, regionOf, UNIT_BYTES } from '../plan/memory.js'
-import { Rows } from '../plan/operations.js'
+import { Rows, Status } from '../plan/operations.js'
 import type { Floats } from './arithmetic.js'
 
 interface Views {
@@ -96,6 +97,39 @@ export class Memory {
   }
 }
 
+/** Multiplications between two looks around: a fraction of a millisecond. */
+const LOOK = 2 ** 15
+/** Those for which a frame stands that has hardly any. */
+const FRAME = 2 ** 15
+
+/** Whether a frame is to be left before its end. */
+export class Lookout {
+  private work = 0
+  /** Whether the frame may still be stopped: one that has begun to change parameters runs to its end. */
+  stoppable = true
+  /** The status with which to leave it, or 0. */
+  over = 0
+
+  constructor(private readonly asked: Asked = () => 0) {}
+
+  /** The same before a frame, which may have hardly any. */
+  begins(): boolean {
+    return this.due(FRAME, LOOK)
+  }
+
+  /** Before so many multiplications: whether to leave the frame. Looks if more than `least` were done since it last did. */
+  due(multiplications: number, least: number): boolean {
+    if (this.work > least) {
+      const status = this.asked()
+      this.over = this.stoppable || status === Status.PAUSED ? status : 0
+      this.work = 0
+      if (this.over) return true
+    }
+    this.work += multiplications
+    return false
+  }
+}
+
 /** What an operation sees: memory, the frame in hand, and where results go. */
 export class Context {
   constructor(
@@ -105,9 +139,12 @@ export class Context {
     readonly constants: Float64Array,
     /** [RESULT_FIELDS] of this frame. */
     readonly result: Float64Array,
-    /** Whether to give the frame up: polled in every loop over rows of products. What is half done then nobody reads. */
-    readonly stopped: () => boolean,
+    private readonly lookout: Lookout,
   ) {}
+  /** Before so many multiplications: whether to yield, for a while or for good. What is half done then nobody reads. */
+  due(multiplications: number, least = LOOK) {
+    return this.lookout.due(multiplications, least)
+  }
   floats(at: number) {
     return this.memory.floats(at)
   }
@@ -123,5 +160,5 @@ export class Context {
   }
 }
 
-/** An operation of the plan: its arguments are those of plan/operations.ts, in order. */
-export type Operation = (c: Context, ...args: number[]) => void
+/** An operation of the plan: its arguments are those of plan/operations.ts, in order. A long one yields in between. */
+export type Operation = (c: Context, ...args: number[]) => undefined | void | Generator<undefined, void>

@@ -10,6 +10,8 @@ import type { Floats, Rounding } from './arithmetic.js'
 import type { Context } from './memory.js'
 
 const lanes = new Float64Array(8)
+/** Multiplications that take as long as the update of a parameter. */
+const WORK = 8
 
 /** Σ x², lane by lane. */
 function sumOfSquares(x: Floats, from: number, to: number): number {
@@ -44,7 +46,7 @@ export function optimizers({ round, madd }: Rounding) {
       c.result[Result.CLIP] = scale < 1 ? round(scale) : 1
     },
 
-    UPDATE(
+    *UPDATE(
       c: Context,
       pAt: number,
       gAt: number,
@@ -95,6 +97,7 @@ export function optimizers({ round, madd }: Rounding) {
       }
 
       for (let x = 0; x < units * UNIT_FLOATS; x++) {
+        if (c.due(WORK)) yield
         const decays = has(UpdateFlag.DECAY) && (x < matrixUnits * UNIT_FLOATS || has(UpdateFlag.DECAY_BIASES))
         let G = round(g[x]! * k)
         if (has(UpdateFlag.CLIP_VALUE)) G = G < -BOUND ? -BOUND : G > BOUND ? BOUND : G

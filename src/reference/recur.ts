@@ -14,14 +14,15 @@ export function recurrences(rounding: Rounding) {
   const numbers = functions(rounding)
 
   return {
-    RECUR(c: Context, sAt: number, s0At: number, WAt: number, _pack: number, S: number, cell: number) {
+    *RECUR(c: Context, sAt: number, s0At: number, WAt: number, _pack: number, S: number, cell: number) {
       const { T, active, start } = c.frame
       const s = c.floats(sAt)
       const s0 = c.floats(s0At)
       const W = c.floats(WAt)
       const f = activation(cell, numbers)
-      for (let i = 0; i < T && !c.stopped(); i++)
+      for (let i = 0; i < T; i++)
         for (let q = 0; q < active[i]!; q++) {
+          if (c.due(S * S)) yield
           const row = (start[i]! + q) * stride(S)
           if (i === 0) times(s, row, W, s0, q * stride(S), S, S)
           else times(s, row, W, s, (start[i - 1]! + q) * stride(S), S, S)
@@ -29,7 +30,7 @@ export function recurrences(rounding: Rounding) {
         }
     },
 
-    RECUR_BACK(
+    *RECUR_BACK(
       c: Context,
       dAt: number,
       sAt: number,
@@ -53,8 +54,9 @@ export function recurrences(rounding: Rounding) {
       const g = gAt === NONE ? null : c.floats(gAt)
       const g0 = g0At === NONE ? null : c.floats(g0At)
       const byNonlinearity = derivative(cell, rounding)
-      for (let i = T - 1; i >= 0 && !c.stopped(); i--)
+      for (let i = T - 1; i >= 0; i--)
         for (let q = 0; q < active[i]!; q++) {
+          if (c.due(S * S)) yield
           const row = start[i]! + q
           const later = i + 1 < T
           const goesOn = q < (later ? active[i + 1]! : alive)
@@ -68,20 +70,22 @@ export function recurrences(rounding: Rounding) {
         }
       if (!g0) return
       for (let q = 0; q < B; q++) {
+        if (c.due(S * S)) yield
         if (above && aboveKind === Above.LAST && last[q]! < 0) copyRow(g0, q, above, q, S)
         else g0.fill(0, q * width, q * width + S)
         if (T > 0 && q < active[0]!) timesTransposed(g0, q * width, W, d, q * width, S, S)
       }
     },
 
-    RECUR_DW(c: Context, dMAt: number, dAt: number, sAt: number, s0At: number, N: number, K: number) {
+    *RECUR_DW(c: Context, dMAt: number, dAt: number, sAt: number, s0At: number, N: number, K: number) {
       const { T, active, start } = c.frame
       const dM = c.floats(dMAt)
       const d = c.floats(dAt)
       const s = c.floats(sAt)
       const s0 = c.floats(s0At)
-      for (let i = T - 1; i >= 0 && !c.stopped(); i--)
+      for (let i = T - 1; i >= 0; i--)
         for (let q = active[i]! - 1; q >= 0; q--) {
+          if (c.due(N * K)) yield
           const row = (start[i]! + q) * stride(N)
           if (i === 0) outer(dM, d, row, s0, q * stride(K), N, K)
           else outer(dM, d, row, s, (start[i - 1]! + q) * stride(K), N, K)
