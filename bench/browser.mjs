@@ -2,12 +2,11 @@
  * npm run bench:browser: the package's WebAssembly beside TensorFlow.js in one headless Chromium. Each contestant is a page of its own; the
  * race is that of bench:peers (race.mjs): from the same weights, compared before it is timed, in rounds in which all take turns.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { bundle, pageOf, peers } from './bundle.mjs'
+import { bundle, pageOf, peers, withBrowser } from './bundle.mjs'
 import { grids } from './cells.mjs'
-import { ISOLATED, launch, noChromium, serve } from './chromium.mjs'
+import { noChromium } from './chromium.mjs'
 import { machineFacts } from './machine.mjs'
 import { peersReport } from './peers-report.mjs'
 import { race } from './race.mjs'
@@ -129,20 +128,16 @@ async function main() {
   if (noChromium) throw new UsageError(noChromium)
   const machine = machineFacts()
   warnIfBusy(machine)
-  const folder = mkdtempSync(join(tmpdir(), 'bptt-bench-browser-'))
-  let site
-  let browser
-  try {
+  await withBrowser(async ({ folder, browser, open }) => {
     const failed = await bundles(folder)
     const pages = { '/own.html': pageOf('own'), '/tfjs.html': pageOf('tfjs') }
     const wasm = join(peers, '@tensorflow', 'tfjs-backend-wasm', 'dist')
-    site = await serve([folder, tmpdir(), wasm, join(wasm, '..', 'wasm-out')], pages, ISOLATED)
-    browser = await launch()
+    const url = await open([folder, tmpdir(), wasm, join(wasm, '..', 'wasm-out')], pages)
     machine.browser = `Chromium ${browser.version()}`
     const contestants = settings.contestants.map((entry) => ({
       ...entry,
       install: 'npm run bench:peers -- --install',
-      connect: (threads) => new Page(browser, `${site.url}${entry.page}.html?threads=${threads}&${entry.is}`, failed[entry.page]),
+      connect: (threads) => new Page(browser, `${url}${entry.page}.html?threads=${threads}&${entry.is}`, failed[entry.page]),
     }))
     const runs = []
     for (const threads of settings.threads)
@@ -150,11 +145,7 @@ async function main() {
     if (runs.some(({ left }) => left.some(({ wrong }) => wrong))) process.exitCode = 1
     if (!settings.json) console.log(machine.browser)
     console.log(settings.json ? JSON.stringify({ runs }, null, 1) : peersReport(runs))
-  } finally {
-    await browser?.close()
-    await site?.close()
-    rmSync(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 runMain(main, HELP)

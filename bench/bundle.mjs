@@ -1,7 +1,10 @@
-/* Programs of bench/browser as pages load them: bundled over the package's build for browsers. */
+/* Programs of bench/browser as pages load them: bundled over the package's build for browsers; and the browser that they run in. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { ISOLATED, launch, serve } from './chromium.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const library = join(here, '..', 'dist', 'browser')
@@ -24,3 +27,25 @@ export async function bundle(folder, name) {
 
 /** The page of that program. */
 export const pageOf = (name) => `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${name}.js"></script>`
+
+/** Calls `use` with a folder for bundles, a browser, and open(folders, pages), which serves them and resolves to the site's address. */
+export async function withBrowser(use) {
+  const folder = mkdtempSync(join(tmpdir(), 'bptt-bench-browser-'))
+  let site
+  let browser
+  try {
+    browser = await launch()
+    await use({
+      folder,
+      browser,
+      open: async (folders, pages) => {
+        site = await serve(folders, pages, ISOLATED)
+        return site.url
+      },
+    })
+  } finally {
+    await browser?.close()
+    await site?.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

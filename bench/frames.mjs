@@ -1,10 +1,7 @@
 /* npm run bench:frames: how late a page's frames are while it trains with one thread, in the package's Worker and without one. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { bundle, pageOf } from './bundle.mjs'
+import { bundle, pageOf, withBrowser } from './bundle.mjs'
 import { cells as grid } from './cells.mjs'
-import { ISOLATED, launch, noChromium, serve } from './chromium.mjs'
+import { noChromium } from './chromium.mjs'
 import { machineFacts } from './machine.mjs'
 import { flag, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
 
@@ -38,18 +35,14 @@ async function main() {
   if (noChromium) throw new UsageError(noChromium)
   const machine = machineFacts()
   warnIfBusy(machine)
-  const folder = mkdtempSync(join(tmpdir(), 'bptt-bench-frames-'))
-  let site
-  let browser
-  try {
+  await withBrowser(async ({ folder, browser, open }) => {
     await bundle(folder, 'frames')
-    site = await serve([folder], { '/frames.html': pageOf('frames') }, ISOLATED)
-    browser = await launch()
+    const url = await open([folder], { '/frames.html': pageOf('frames') })
     machine.browser = `Chromium ${browser.version()}`
     const records = []
     const draw = async (where, id) => {
       const page = await browser.newPage()
-      await page.goto(`${site.url}frames.html`)
+      await page.goto(`${url}frames.html`)
       await page.waitForFunction('globalThis.draw')
       const { backend, seconds } = settings
       const request = { cell: grid.find((cell) => cell.id === id), worker: where === 'Worker', backend, seconds }
@@ -67,11 +60,7 @@ async function main() {
     line(['trained', 'where', 'median', 'p99', 'worst', 'frames', 'updates/s'])
     for (const { cell, where, p50, p99, most, frames, rate } of records)
       line([cell, where, ...[p50, p99, most].map((ms) => ms.toFixed(1)), String(frames), rate === undefined ? '' : rate.toPrecision(3)])
-  } finally {
-    await browser?.close()
-    await site?.close()
-    rmSync(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 runMain(main, HELP)
