@@ -256,14 +256,16 @@ export class Core {
       count: turn.count,
       reads: turn.reads ?? [],
     }
-    const running = engine.submit(job)
-    turn.taken?.()
-    const result = await running.catch((error) => {
+    try {
+      const running = engine.submit(job)
+      turn.taken?.()
+      const result = await running
+      this.bytes = next
+      return result
+    } catch (error) {
       if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
       throw error
-    })
-    this.bytes = next
-    return result
+    }
   }
 
   /** Asks what is running on the engine to end before its next update. */

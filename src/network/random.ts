@@ -8,7 +8,6 @@ import { ln } from '../reference/functions.js'
 export const Purpose = { U: 1, W: 2, V: 3, b: 4, bh: 5, c: 6, SHUFFLE: 7, SPLIT: 8, DEMO: 9, CHECK: 10 } as const
 export type PurposeName = keyof typeof Purpose
 
-const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const
 const PARITY = 0x1bd11bda
 
 /** One stream of numbers: index 0, 1, 2, … of its key and step. */
@@ -46,11 +45,12 @@ export class Random {
 
   /** Uniform integer in [0, n), n up to 2^32, without bias. */
   below(n: number): number {
-    const limit = 2 ** 32 - (2 ** 32 % n)
-    let bits: number
-    do bits = this.bits()
-    while (bits >= limit)
-    return bits % n
+    for (;;) {
+      const bits = this.bits()
+      const rest = bits % n
+      // Otherwise it is one of the last, which are no whole n any more.
+      if (bits - rest <= 2 ** 32 - n) return rest
+    }
   }
 
   /** Standard normal, by Marsaglia's polar method. */
@@ -83,19 +83,29 @@ export class Random {
   }
 }
 
+const rotated = (x: number, by: number) => (x << by) | (x >>> (32 - by))
+
+/** Without tables of rotations and keys, which take twice as long: of a small net, drawing an epoch's order costs as much as making its frames. */
 function threefry(out: Uint32Array, key0: number, key1: number, counter0: number, counter1: number): void {
-  const key = [key0, key1, (PARITY ^ key0 ^ key1) >>> 0]
-  let x = (counter0 + key0) >>> 0
-  let y = (counter1 + key1) >>> 0
-  for (let round = 0; round < 20; round++) {
-    const turn = ROTATIONS[round % 8]!
-    x = (x + y) >>> 0
-    y = (((y << turn) | (y >>> (32 - turn))) ^ x) >>> 0
-    if (round % 4 === 3) {
-      const inject = (round + 1) / 4
-      x = (x + key[inject % 3]!) >>> 0
-      y = (y + key[(inject + 1) % 3]! + inject) >>> 0
-    }
+  let [a, b, c] = [key0, key1, PARITY ^ key0 ^ key1]
+  let x = (counter0 + a) | 0
+  let y = (counter1 + b) | 0
+  for (let fourth = 1; fourth <= 5; fourth++) {
+    const odd = fourth % 2 === 1
+    x = (x + y) | 0
+    y = rotated(y, odd ? 13 : 17) ^ x
+    x = (x + y) | 0
+    y = rotated(y, odd ? 15 : 29) ^ x
+    x = (x + y) | 0
+    y = rotated(y, odd ? 26 : 16) ^ x
+    x = (x + y) | 0
+    y = rotated(y, odd ? 6 : 24) ^ x
+    const last = a
+    a = b
+    b = c
+    c = last
+    x = (x + a) | 0
+    y = (y + b + fourth) | 0
   }
   out[0] = x
   out[1] = y

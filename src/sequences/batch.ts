@@ -4,6 +4,7 @@
  */
 import { FRAME_HEADER, FrameField, frameInts, SCALARS } from '../plan/frame.js'
 import type { Targets } from './data.js'
+import { borrow, giveBack } from './numbers.js'
 
 /** A window of truncated backpropagation over the rows of each sequence. */
 export interface Window {
@@ -64,14 +65,22 @@ export class FrameList {
     this.size = 0
   }
 
+  /** Gives the memory back: nobody may look at the frames any more. */
+  release(): void {
+    this.clear()
+    giveBack(this.array)
+    this.array = new Int32Array(0)
+  }
+
   /** Room for one more frame: all its memory, in which it begins at the `size` before. What is there is nobody's. */
   extend(ints: number): Int32Array {
     const size = this.size + ints
     if (size > this.array.length) {
-      const larger = new Int32Array(Math.max(size, 2 * this.array.length))
+      const larger = borrow(Int32Array, Math.max(size, 2 * this.array.length), () => 'frames')
       larger.set(this.ints)
+      giveBack(this.array)
       this.array = larger
-      this.floats = new Float32Array(larger.buffer)
+      this.floats = new Float32Array(larger.buffer, 0, larger.length)
     }
     this.size = size
     return this.array

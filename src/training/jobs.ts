@@ -47,6 +47,11 @@ export class Jobs {
     return this.course.over
   }
 
+  /** No job is in flight any more, and none will be. */
+  release(): void {
+    for (const frames of this.frames) frames.release()
+  }
+
   /** @throws where the schedule gives no learning rate */
   next(): JobPlan {
     const { course, optimizer } = this

@@ -126,6 +126,7 @@ export class Training {
     await this.settle().catch(fail)
     this.over = true
     this.optimizer.release()
+    this.jobs.release()
     if (this.ending?.kind === 'abort') throw this.ending.reason
     if (this.ending?.kind === 'error') throw this.ending.error
     const { history } = this.recorder
@@ -193,25 +194,30 @@ export class Training {
   }
 
   /** `begun`: the engine has taken all that it was given, or will not. */
-  private submit(job: JobPlan): { begun: Promise<void>; result: Promise<JobResult> } {
+  private submit({ frames, updates, readsWeights }: JobPlan): { begun: Promise<void>; result: Promise<JobResult> } {
+    const { core, plans, memory, resident, carryBytes } = this
     let begin!: () => void
     const begun = new Promise<void>((resolve) => {
       begin = resolve
     })
-    const result = this.core.inTurn(() => {
+    const turn = {
+      compiled: updates ? plans.update : plans.lead!,
+      frames: frames.ints,
+      count: frames.count,
+      reads: readsWeights ? [core.readWeights()] : [],
+      memory,
+      dataBytes: resident.bytes,
+      carryBytes,
+      taken: begin,
+    }
+    const result = core.inTurn(() => {
       this.inFlight = true
-      return this.core.run({ ...this.turn(job), taken: begin }, 'updates').finally(() => {
+      return core.run(turn, 'updates').finally(() => {
         this.inFlight = false
       })
     })
     result.then(begin, begin)
     return { begun, result }
-  }
-
-  private turn({ frames, updates, readsWeights }: JobPlan) {
-    const reads = readsWeights ? [this.core.readWeights()] : []
-    const compiled = updates ? this.plans.update : this.plans.lead!
-    return { ...this.nothing(), compiled, frames: frames.ints, count: frames.count, reads }
   }
 
   /** A turn that runs no frame. */
