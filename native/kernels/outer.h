@@ -140,10 +140,11 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
       const float *a = x.a + (x.packed ? tile_place(row, x.depth) : row);
       const int64_t lda = x.packed ? m : -x.lda;
       float *at = c + row * ldc + v * VW;
-      const Tile tile = column_tiles.of[m][width];
+      const Tile tile = Tiles<COLUMNS>::of(m, width);
       const Ahead ahead = next(row + m < M ? (row + m) * ldc + v * VW : (v + width) * VW);
       if (packing && row == 0)
-        packing_tiles.of[m][width](x.depth, a, lda, run.top + column, -x.b.ld, panels, at, ldc, at, ldc, ahead, b_pack);
+        Tiles<COLUMNS_PACKING>::of(m, width)(x.depth, a, lda, run.top + column, -x.b.ld, panels, at, ldc, at, ldc,
+                                             ahead, b_pack);
       else if (left >= width * VW)
         tile(x.depth, a, lda, b, ldb, panels, at, ldc, at, ldc, ahead, nullptr);
       else

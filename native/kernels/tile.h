@@ -92,26 +92,27 @@ using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, i
                       int64_t, const Ahead &, float *);
 
 // All tiles, by rows and vectors; those that pack are one panel wide at most. One row alone is row.h's, and a
-// product of several has a tile of one only where two are the most.
+// product of several has a tile of one only where two are the most. A table of addresses would take 32 bytes for each,
+// as every one is relocated at load; this becomes a jump, and takes 12.
 template <Form FORM>
 struct Tiles {
-  Tile of[MR + 1][9] = {};
-  constexpr Tiles() { fill<MR, most(MR)>(); }
+  static NOINLINE Tile of(int64_t rows, int64_t vectors) {
+    return find<MR, most(MR)>(static_cast<int>(rows * 9 + vectors));
+  }
 
  private:
   static constexpr int most(int rows) { return FORM == COLUMNS_PACKING ? 2 : widest(rows); }
   template <int M, int NV>
-  constexpr void fill() {
-    of[M][NV] = tile<M, NV, FORM>;
+  static INLINE Tile find(int wanted) {
+    if (wanted == M * 9 + NV) return tile<M, NV, FORM>;
     if constexpr (NV > 1)
-      fill<M, NV - 1>();
+      return find<M, NV - 1>(wanted);
     else if constexpr (M > (FORM == ROWS && MR > 2 ? 2 : 1))
-      fill<M - 1, most(M - 1)>();
+      return find<M - 1, most(M - 1)>(wanted);
+    else
+      return nullptr;
   }
 };
-constexpr Tiles<ROWS> row_tiles;
-constexpr Tiles<COLUMNS> column_tiles;
-constexpr Tiles<COLUMNS_PACKING> packing_tiles;
 
 // Vectors that the next tile covers, of those left: all, or whole panels, so that tiles are about equal. `rows` is the
 // largest tile in the column.
@@ -183,8 +184,8 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
     const int64_t beyond = v + width < vectors ? (v + width) * VW : rows * ldc;
     for_tiles(rows, [&](int64_t row, int64_t m) {
       const int64_t next = row + m < rows ? (row + m) * ldc + v * VW : beyond;
-      row_tiles.of[m][width](K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
-                             c + row * ldc + v * VW, ldc, soon(next), nullptr);
+      Tiles<ROWS>::of(m, width)(K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
+                                c + row * ldc + v * VW, ldc, soon(next), nullptr);
       after(row, m, v, width);
     });
   }
