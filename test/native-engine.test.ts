@@ -238,15 +238,60 @@ describe.skipIf(!native)('a native engine', () => {
     }
   })
 
-  it('takes one job at a time', async () => {
+  it('takes one job at a time where one writes, grows or reads', async () => {
     const engine = native!.create(options) as ReturnType<typeof remote> & ReturnType<typeof local>
     engines.push(engine)
     const job = longJob(20)
-    const first = engine.submit(job)
-    await expect(engine.submit(job)).rejects.toMatchObject({ name: 'BpttError', code: 'ERR_BUSY' })
+    const busy = { name: 'BpttError', code: 'ERR_BUSY' }
+    const first = engine.submit({ ...job, reads: [{ at: HOME, kind: 'float32', length: 16 }] })
+    await expect(engine.submit(noJob)).rejects.toMatchObject(busy)
     expect(codeOf(() => engine.run(noJob))).toBe('ERR_BUSY')
     expect((await first).results[0]).toBe(Status.DONE)
+    const second = engine.submit({ ...job, writes: [] })
+    const larger = job.bytes.map((bytes) => 2 * bytes)
+    await expect(engine.submit(job)).rejects.toMatchObject(busy)
+    await expect(engine.submit({ ...job, writes: [], bytes: larger })).rejects.toMatchObject(busy)
+    expect(codeOf(() => engine.run({ ...job, writes: [] }))).toBe('ERR_BUSY')
+    expect((await second).results[0]).toBe(Status.DONE)
     await engine.submit(noJob)
+  })
+
+  it('queues jobs behind one in flight', async () => {
+    const engine = remote()
+    const job = longJob(20)
+    expect(engine.queues).toBe(false)
+    const jobs = [engine.submit(job)]
+    expect(engine.queues).toBe(true)
+    for (const count of [3, 1])
+      jobs.push(engine.submit({ ...job, writes: [], count, frames: job.frames.subarray(0, (count * job.frames.length) / 20) }))
+    for (const { results } of await Promise.all(jobs))
+      for (let n = 0; n < results.length; n += RESULT_FIELDS) expect(results[n]).toBe(Status.DONE)
+    expect(engine.queues).toBe(false)
+  })
+
+  it('runs nothing of what is queued behind a job that is not run to its end', async () => {
+    const engine = remote()
+    const job = longJob(20)
+    const statusOf = async (running: Promise<{ results: Float64Array }>) => (await running).results[0]
+    const queued = () => engine.submit({ ...job, writes: [] })
+
+    const stopped = engine.submit(longJob())
+    const behind = [queued(), queued()]
+    engine.stop()
+    await stopped
+    for (const one of behind) expect(await statusOf(one)).toBe(Status.STOPPED)
+
+    // No number as the loss of a row, before a GUARD.
+    const loss = address(Region.CARRY, 0)
+    const bytes = job.bytes.map((size, region) => (region === Region.CARRY ? 4096 : size))
+    const nan = { at: loss, data: new Int32Array(new Float64Array(4).fill(Number.NaN).buffer) }
+    const guarded = plan([...layer(8, 256, 16, 16 * 64).lines, ['SUM_LOSS', loss, Rows.BATCH], ['GUARD']])
+    const broken = engine.submit({ ...job, bytes, plan: guarded, writes: [...job.writes, nan], count: 1, frames: frame(16, 64) })
+    expect(engine.queues).toBe(true)
+    const other = engine.submit({ ...job, bytes, writes: [] })
+    expect(await statusOf(broken)).toBe(Status.NONFINITE_LOSS)
+    expect(await statusOf(other)).toBe(Status.STOPPED)
+    expect(await statusOf(queued())).toBe(Status.DONE)
   })
 
   it('stops before the next update, and works on', async () => {

@@ -135,6 +135,7 @@ napi_value run(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const auto a = arguments_of<10>(env, info);
     const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
+    handle->engine->must_be_free();
     const std::unique_ptr<Job> job = handle->engine->begin(request_of(env, a.data() + 1));
     return run_here(env, *handle, *job, a[9]);
   });

@@ -62,18 +62,20 @@ void Engine::make_room(const Request &request) {
 }
 
 std::unique_ptr<Job> Engine::begin(const Request &request) {
-  must_be_free();
+  if (disposed_ || (jobs_ > 0 && !may_follow(request))) refuse();
   auto job = std::make_unique<Job>();
   job->engine = shared_from_this();
-  job->program = check(request, frames_);
+  job->frames = std::move(spare_);
+  job->program = check(request, job->frames);
   job->reads = request.reads;
-  job->results.assign(frames_.list().size() * RESULT_FIELDS, 0);
-  for (const Frame &frame : frames_.list()) job->work += work_of(*job->program, frame);
+  const std::vector<Frame> &frames = job->frames.list();
+  job->results.assign(frames.size() * RESULT_FIELDS, 0);
+  for (const Frame &frame : frames) job->work += work_of(*job->program, frame);
   make_room(request);
   for (const Write &write : request.writes)
     if (write.bytes > 0) std::memcpy(regions_.at(write.at), write.data, static_cast<size_t>(write.bytes));
-  stop_ = 0;
-  busy_ = true;
+  if (jobs_++ == 0) stop_ = 0;
+  reading_ = !request.reads.empty();
   return job;
 }
 
@@ -89,8 +91,9 @@ std::unique_ptr<Step> Engine::prepare(const Request &request) {
   return step;
 }
 
-void Engine::finish(const Job &job) {
-  busy_ = false;
+void Engine::finish(Job &job) {
+  jobs_--;
+  spare_ = std::move(job.frames);
   if (disposed_) {
     dispose();
     fail("ERR_DISPOSED", "the model was disposed of while it was at work");
@@ -105,11 +108,11 @@ void Engine::copy_out(const Place &place, void *to) const {
 void Engine::dispose() {
   disposed_ = true;
   stop();
-  if (busy_) return;
+  if (jobs_ > 0) return;
   regions_.clear();
   workspaces_.clear();
   programs_.clear();
-  frames_ = {};
+  spare_ = {};
 }
 
 int64_t Engine::bytes() const { return regions_.total(); }
@@ -119,23 +122,31 @@ void Engine::refuse() const {
   fail("ERR_BUSY", "a job is in flight on this engine");
 }
 
+bool Engine::may_follow(const Request &request) const {
+  return !reading_ && request.writes.empty() && regions_.after(request.bytes) == regions_.after({});
+}
+
 Setting Engine::setting(const Program &program, const int32_t *stop) const {
   return {kernels_, program, regions_, workspace_.data(), stop};
 }
 
-bool Job::brief() const { return work < WORTH_A_THREAD && engine->regions_.bytes(REGION_PACK) <= NEAR_BYTES; }
+bool Job::brief() const {
+  return engine->jobs_ == 1 && work < WORTH_A_THREAD && engine->regions_.bytes(REGION_PACK) <= NEAR_BYTES;
+}
 
 void Job::run() noexcept {
   const FloatMode mode;
   const auto begin = std::chrono::steady_clock::now();
+  bool whole = true;
   try {
     const Setting setting = engine->setting(*program, &engine->stop_);
     Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1, engine->judge_);
     double *result = results.data();
-    for (const Frame &frame : engine->frames_.list()) {
+    for (const Frame &frame : frames.list()) {
       run_frame(setting, frame, team, result);
       team.judge(work_of(*program, frame));
-      if (result[RESULT_STATUS] != STATUS_DONE) break;
+      whole = result[RESULT_STATUS] == STATUS_DONE;
+      if (!whole) break;
       result += RESULT_FIELDS;
     }
   } catch (const Fault &caught) {
@@ -143,6 +154,7 @@ void Job::run() noexcept {
   } catch (const std::exception &caught) {
     fault = Fault{"ERR_INTERNAL", caught.what()};
   }
+  if (!whole || fault) engine->stop();  // whatever is queued behind it builds on all of it
   seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 

@@ -36,6 +36,7 @@ class Engine;
 struct Job {
   std::shared_ptr<Engine> engine;
   std::shared_ptr<const Program> program;
+  Frames frames;
   std::vector<Place> reads;
   std::vector<double> results;  // RESULT_FIELDS for each frame
   double work = 0;              // floating-point operations, roughly
@@ -64,12 +65,14 @@ class Engine : public std::enable_shared_from_this<Engine> {
  public:
   Engine(const Kernels &kernels, int threads) : kernels_(kernels), threads_(threads) {}
 
-  // Everything before the frames: on a Fault nothing has changed. The engine is busy until finish().
+  // Everything before the frames: on a Fault nothing has changed. The engine is busy until finish(). A job that needs
+  // neither more room nor writes may begin behind others that read nothing; unless all of these are run to their end,
+  // none of it is.
   std::unique_ptr<Job> begin(const Request &request);
   // Makes room and checks; `request` has one frame, one write (whose data is not read yet) and one read.
   std::unique_ptr<Step> prepare(const Request &request);
   // The last thing about a job. Throws what went wrong: ERR_DISPOSED, or the fault of its frames.
-  void finish(const Job &job);
+  void finish(Job &job);
   void copy_out(const Place &place, void *to) const;
 
   void stop() { __atomic_store_n(&stop_, 1, __ATOMIC_RELAXED); }
@@ -79,11 +82,12 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   // Throws Fault ERR_DISPOSED or ERR_BUSY.
   void must_be_free() const {
-    if (disposed_ || busy_) refuse();
+    if (disposed_ || jobs_ > 0) refuse();
   }
 
  private:
   [[noreturn]] void refuse() const;
+  bool may_follow(const Request &request) const;
   friend struct Job;
   friend struct Step;
   std::shared_ptr<const Program> check(const Request &request, Frames &frames);
@@ -97,8 +101,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::vector<float *> workspace_;
   Judge judge_;
   std::unordered_map<int32_t, std::shared_ptr<const Program>> programs_;
-  Frames frames_;  // of the job in flight
-  bool busy_ = false, disposed_ = false;
+  Frames spare_;          // whose memory the next job uses again
+  int jobs_ = 0;          // in flight
+  bool reading_ = false;  // the last of these reads: nothing may come behind it
+  bool disposed_ = false;
   int32_t stop_ = 0;
 };
 

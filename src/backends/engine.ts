@@ -94,7 +94,12 @@ export interface LocalEngine {
 
 export interface Engine {
   readonly description: EngineDescription
-  /** Runs a job off the event loop. One job at a time: the caller waits for the promise before the next call. What it passes is copied (or, in a Worker, may be transferred by the engine's own copy) during the call. */
+  /**
+   * A job is in flight, and another may be submitted behind it, if the one reads nothing and the other needs neither more room nor writes.
+   * Unless the first is run to its end nothing of the other is: its first frame then has Status.STOPPED.
+   */
+  readonly queues?: boolean
+  /** Runs a job off the event loop. One job at a time, but where `queues`: the caller waits for the promise before the next call. What it passes is copied (or, in a Worker, may be transferred by the engine's own copy) during the call. */
   submit(job: Job): Promise<JobResult>
   /** Asks the job in flight to end before its next update; its frame then has Status.STOPPED. */
   stop(): void

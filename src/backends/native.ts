@@ -159,6 +159,7 @@ function ranHere(began: number): void {
 
 class NativeEngine implements Engine, LocalEngine {
   private readonly handle: Handle
+  private inFlight = 0
 
   constructor(
     private readonly addon: Addon,
@@ -180,14 +181,24 @@ class NativeEngine implements Engine, LocalEngine {
 
   async submit(job: Job): Promise<JobResult> {
     const args = jobArguments(job)
+    const began = performance.now()
+    const running = calling(() => this.addon.submit(this.handle, ...args, mayRunHere()))
+    if (typeof running === 'number') {
+      ranHere(began)
+      return jobResult(running, args[8])
+    }
+    this.inFlight++
     try {
-      const began = performance.now()
-      const submitted = this.addon.submit(this.handle, ...args, mayRunHere())
-      if (typeof submitted === 'number') ranHere(began)
-      return jobResult(await submitted, args[8])
+      return jobResult(await running, args[8])
     } catch (error) {
       throw translated(error)
+    } finally {
+      this.inFlight--
     }
+  }
+
+  get queues(): boolean {
+    return this.inFlight > 0
   }
 
   prepare({ bytes, plan, frame, input, output }: StepJob): PreparedStep {

@@ -37,7 +37,7 @@ export interface Turn {
   readonly dataBytes: number
   readonly carryBytes?: number
   /** Called when the engine has copied all of this, before it has run it. */
-  readonly taken?: () => void
+  readonly taken?: (() => void) | undefined
 }
 
 /** What a pass takes beside its states. */
@@ -80,6 +80,8 @@ export class Core {
   private turn: Promise<unknown> = Promise.resolve()
   /** Of those who have it or wait for it. */
   private turns = 0
+  /** What somebody waited for since canFollow() was asked last. */
+  private awaited: unknown
   private writer: string | undefined
   private disposed = false
   /** Engines of streams, for as long as somebody else holds them. */
@@ -144,15 +146,15 @@ export class Core {
     if (this.disposed) throw new BpttError('ERR_DISPOSED', 'this model was disposed of', { hint: 'Make a new one.' })
   }
 
-  /** Runs `task` when everything asked for before has had its turn: now, if that is all done. */
-  async inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const before = this.turns++ > 0 ? this.turn : undefined
+  /** Runs `task` when everything asked for before has had its turn: now, if that is all done, or if it `follows` (see canFollow). */
+  async inTurn<T>(task: () => Promise<T>, follows = false): Promise<T> {
+    const before = this.turns++ > 0 && !follows ? this.turn : undefined
     let finished!: () => void
     this.turn = new Promise<void>((resolve) => {
       finished = resolve
     })
     try {
-      if (before) await before
+      if (before) await (this.awaited = before)
       this.check()
       return await task()
     } finally {
@@ -240,14 +242,7 @@ export class Core {
   }
 
   private async submit(engine: Engine, turn: Turn, writes: readonly Write[] = []): Promise<JobResult> {
-    const { bytes } = this
-    const next = {
-      home: Math.max(bytes.home, this.blocks.units * UNIT_BYTES),
-      data: Math.max(bytes.data, turn.dataBytes),
-      carry: Math.max(bytes.carry, turn.carryBytes ?? 0),
-      scratch: Math.max(bytes.scratch, turn.compiled.scratchBytes),
-      pack: this.layout.packBytes,
-    }
+    const next = this.room(turn)
     const job: Job = {
       bytes: regionBytes(next),
       writes,
@@ -263,9 +258,28 @@ export class Core {
       this.bytes = next
       return result
     } catch (error) {
-      if (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY') this.dropEngine()
+      if (engine === this.engine && (!(error instanceof BpttError) || error.code !== 'ERR_OUT_OF_MEMORY')) this.dropEngine()
       throw error
     }
+  }
+
+  /** Bytes that the engine has once it has run a turn. */
+  private room({ dataBytes, carryBytes = 0, compiled }: Turn): typeof NO_BYTES {
+    const { bytes } = this
+    return {
+      home: Math.max(bytes.home, this.blocks.units * UNIT_BYTES),
+      data: Math.max(bytes.data, dataBytes),
+      carry: Math.max(bytes.carry, carryBytes),
+      scratch: Math.max(bytes.scratch, compiled.scratchBytes),
+      pack: this.layout.packBytes,
+    }
+  }
+
+  /** Whether a turn can begin behind the one that runs, which reads nothing: nobody had to wait for a turn lately, and the engine queues and has all that it needs. */
+  canFollow(turn: Turn): boolean {
+    const { awaited, bytes, engine } = this
+    this.awaited = undefined
+    return !awaited && !this.uploadNeeded && !!engine?.queues && `${regionBytes(this.room(turn))}` === `${regionBytes(bytes)}`
   }
 
   /** Asks what is running on the engine to end before its next update. */

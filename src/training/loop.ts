@@ -5,7 +5,7 @@
  */
 import type { JobResult } from '../backends/engine.js'
 import { evaluate } from '../inference/evaluate.js'
-import type { Core } from '../model/core.js'
+import type { Core, Turn } from '../model/core.js'
 import { type Compiled, compile, type Wants } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
@@ -23,11 +23,21 @@ import type { TrainSettings } from './settings.js'
 
 /** At most this long is spent at a time on counting updates: the event loop waits meanwhile. */
 const COUNT_MS = 2
+/** After a longer job the next one is not queued while it runs: who reads would wait for both. */
+const QUEUE_SECONDS = 0.05
+
 /** How a run ends before its last epoch. */
 export type Ending =
   | { readonly kind: 'stop' }
   | { readonly kind: 'abort'; readonly reason: unknown }
   | { readonly kind: 'error'; readonly error: unknown }
+
+interface Flight {
+  readonly job: JobPlan
+  /** The engine has taken all that it was given, or will not. */
+  readonly begun: Promise<void>
+  readonly result: Promise<JobResult>
+}
 
 export class Training {
   private readonly batchers
@@ -46,7 +56,7 @@ export class Training {
   private reportedAt = Number.NEGATIVE_INFINITY
   /** The model's weights are those of the last update. */
   private inStep = true
-  private inFlight = false
+  private inFlight = 0
   private stoppedEarly = false
   private over = false
   private ending: Ending | undefined
@@ -157,16 +167,21 @@ export class Training {
     this.memory = await this.loaded
     if (this.steps === 0) await this.countUpdates()
     this.recorder.steps = this.jobs.steps = this.steps
-    let job = this.ending ? undefined : this.prepare()
+    const first = this.prepare()
+    let next = first && this.submit(first)
     let done: [JobPlan, JobResult] | undefined
+    let took = 0
     try {
-      while (job && !this.ending) {
-        const { begun, result } = this.submit(job)
+      while (next) {
+        const { job, begun, result } = next
         await begun
         if (done) this.book(...done)
         done = undefined
         const ahead = job.decides ? undefined : this.prepare()
+        next = undefined
+        if (ahead && !job.readsWeights && took < QUEUE_SECONDS && this.core.canFollow(this.turn(ahead))) next = this.submit(ahead, true)
         done = [job, await result]
+        took = done[1].seconds
         const concludes = job.decides || !whole(...done)
         // onProgress sees the weights as they are, and where it throws the run ends with them.
         if (concludes || job.readsWeights) {
@@ -175,7 +190,9 @@ export class Training {
           done = undefined
           if (concludes) await this.conclude(job, results)
         }
-        job = ahead ?? (this.ending ? undefined : this.prepare())
+        if (next || this.ending) continue
+        const then = ahead ?? this.prepare()
+        next = then && this.submit(then)
       }
     } finally {
       if (done) this.book(...done)
@@ -184,7 +201,7 @@ export class Training {
 
   /** The next job, or undefined where nothing is left. A schedule that fails ends the run. */
   private prepare(): JobPlan | undefined {
-    if (this.stoppedEarly || this.jobs.over) return undefined
+    if (this.ending || this.stoppedEarly || this.jobs.over) return undefined
     try {
       return this.jobs.next()
     } catch (error) {
@@ -193,31 +210,30 @@ export class Training {
     }
   }
 
-  /** `begun`: the engine has taken all that it was given, or will not. */
-  private submit({ frames, updates, readsWeights }: JobPlan): { begun: Promise<void>; result: Promise<JobResult> } {
-    const { core, plans, memory, resident, carryBytes } = this
+  private submit(job: JobPlan, follows = false): Flight {
     let begin!: () => void
     const begun = new Promise<void>((resolve) => {
       begin = resolve
     })
-    const turn = {
-      compiled: updates ? plans.update : plans.lead!,
+    const result = this.core.inTurn(() => {
+      this.inFlight++
+      return this.core.run(this.turn(job, begin), 'updates').finally(() => {
+        this.inFlight--
+      })
+    }, follows)
+    result.then(begin, begin)
+    return { job, begun, result }
+  }
+
+  private turn({ frames, updates, readsWeights }: JobPlan, taken?: () => void): Turn {
+    const turn: Turn = {
+      ...this.nothing(),
       frames: frames.ints,
       count: frames.count,
-      reads: readsWeights ? [core.readWeights()] : [],
-      memory,
-      dataBytes: resident.bytes,
-      carryBytes,
-      taken: begin,
+      reads: readsWeights ? [this.core.readWeights()] : [],
+      taken,
     }
-    const result = core.inTurn(() => {
-      this.inFlight = true
-      return core.run(turn, 'updates').finally(() => {
-        this.inFlight = false
-      })
-    })
-    result.then(begin, begin)
-    return { begun, result }
+    return updates ? turn : { ...turn, compiled: this.plans.lead! }
   }
 
   /** A turn that runs no frame. */
@@ -277,7 +293,7 @@ export class Training {
       return
     }
     if (status === Status.DONE && !this.ending) await this.decide(epoch)
-    if (readsWeights) this.tell(epoch)
+    if (readsWeights && this.ending?.kind !== 'error') this.tell(epoch)
   }
 
   private endEpoch(epoch: number, validation?: Progress['validation'], took = 0): Progress {
