@@ -6,6 +6,7 @@ import type { Place, StreamHost } from '#lib/inference/stream-host.js'
 import { address, NONE, Region, stride } from '#lib/plan/memory.js'
 import { Head, Optimizer, RESULT_FIELDS, Result, Rows, Status } from '#lib/plan/operations.js'
 import { Scalar } from '#lib/plan/optimizers.js'
+import { assistant } from '#lib/sequences/numbers.js'
 import { bytesOf, frame, layer, longJob, native, noJob, numbers, plan } from './native-plan.js'
 
 const options = { numerics: 'fast', threads: 2 } as const
@@ -352,6 +353,20 @@ describe.skipIf(!native)('a native engine', () => {
     clearInterval(timer)
     expect(jobs).toBeGreaterThan(turns)
     expect(turns).toBeGreaterThan(3)
+  })
+
+  it('finds the first of the largest numbers of each row, of any width, and NaN nowhere', () => {
+    for (let width = 1; width <= 70; width++) {
+      const list = numbers(9 * width, width).map((number) => Math.round(4 * number)) // many are equal
+      list.fill(Number.NaN, 0, width)
+      list[width] = Number.NaN
+      list.fill(Number.NEGATIVE_INFINITY, 2 * width, 3 * width)
+      const places = new Int32Array(9)
+      assistant.largest!(list, places)
+      const rows = Array.from({ length: 9 }, (_, i) => [...list.subarray(i * width, i * width + width)])
+      const first = (row: number[]) => Math.max(0, row.indexOf(Math.max(...row.filter((number) => !Number.isNaN(number)))))
+      expect([...places]).toEqual(rows.map(first))
+    }
   })
 
   it('runs each instruction set that BPTT_ISA names, and refuses others by naming those', () => {

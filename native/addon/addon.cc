@@ -8,7 +8,7 @@
 //   submit(handle, …job, here)           → Promise of seconds, by the runner; seconds of a brief job, where `here`
 //   prepare(handle, bytes, planId, code, constants, frame, inputAt, input, outputAt, output) → function ()
 //   stop(handle), dispose(handle)
-//   finite(list)                         → reading.h
+//   finite(list), largest(list, places)  → reading.h
 //
 // …job: bytes Float64Array [REGIONS], planId, code Int32Array, constants Float64Array, frames Int32Array, count,
 //       at Int32Array (addresses of the writes, then of the reads), writes: typed arrays,
@@ -270,6 +270,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       {"stop", stop},
       {"dispose", dispose},
       {"finite", finite},
+      {"largest", largest},
   };
   for (const auto &[name, callback] : functions) {
     napi_value function = nullptr;

@@ -57,6 +57,7 @@ interface Addon {
   stop(engine: Handle): void
   dispose(engine: Handle): void
   finite(list: Float32Array): boolean
+  largest(list: Float32Array, places: Int32Array): void
 }
 
 /** The addon cuts an operation into this many shares at most. */
@@ -85,6 +86,7 @@ function load(): Addon {
     try {
       loaded = require(path) as Addon
       assistant.finite = loaded.finite
+      assistant.largest = loaded.largest
       return loaded
     } catch (error) {
       reasons.push(`${path}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)

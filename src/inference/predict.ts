@@ -2,6 +2,7 @@
 import type { Core } from '../model/core.js'
 import type { Network } from '../network/network.js'
 import type { Sequences } from '../sequences/data.js'
+import { assistant, WORTH_A_CALL } from '../sequences/numbers.js'
 import { outputsOf } from './forward.js'
 
 type Output = Network['output']
@@ -20,14 +21,17 @@ export async function predictions(core: Core, sequences: Sequences): Promise<(An
   return outputs.map((values) => {
     if (readout === 'last') return answer(output, values, values, 0)
     const steps: AnyStep[] = []
+    const places = output.head === 'softmax' ? placesOfLargest(values, size) : undefined
+    const { buffer } = values // asked for at every step it would take as long as the answer
     // subarray() would ask first what kind of array to make, which takes several times as long.
-    for (let at = 0; at < values.length; at += size) steps.push(answer(output, new Float32Array(values.buffer, 4 * at, size), values, at))
+    for (let i = 0, at = 0; at < values.length; i++, at += size)
+      steps.push(answer(output, new Float32Array(buffer, 4 * at, size), values, at, places?.[i]))
     return steps
   })
 }
 
-/** `own`: list[at … at + t). */
-function answer({ head, size, labels }: Output, own: Float32Array, list: Float32Array, at: number): AnyStep {
+/** `own`: list[at … at + t), with the place of its largest number, where that is known. */
+function answer({ head, size, labels }: Output, own: Float32Array, list: Float32Array, at: number, place?: number): AnyStep {
   const label = (j: number) => labels?.[j] ?? j
   switch (head) {
     case 'linear':
@@ -41,17 +45,25 @@ function answer({ head, size, labels }: Output, own: Float32Array, list: Float32
         probabilities: own,
       }
     case 'softmax': {
-      const index = largest(list, at, size)
+      const index = place ?? largest(list, at, size)
       return { kind: 'softmax', label: label(index), index, probability: list[at + index]!, probabilities: own }
     }
   }
 }
 
-/** The first place of the largest of `size` numbers. */
+/** largest() of each row of `size` numbers. */
+function placesOfLargest(list: Float32Array, size: number): Int32Array {
+  const places = new Int32Array(list.length / size)
+  if (assistant.largest && list.length >= WORTH_A_CALL) assistant.largest(list, places)
+  else for (let i = 0; i < places.length; i++) places[i] = largest(list, i * size, size)
+  return places
+}
+
+/** The first place of the largest of `size` numbers, or 0 where all are NaN. */
 function largest(list: Float32Array, at: number, size: number): number {
   let index = 0
-  let most = list[at]!
-  for (let j = 1; j < size; j++) {
+  let most = Number.NEGATIVE_INFINITY
+  for (let j = 0; j < size; j++) {
     const p = list[at + j]!
     if (p > most) {
       most = p

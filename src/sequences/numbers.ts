@@ -239,10 +239,13 @@ function allFine(list: Float32Array | Int32Array, from: number, to: number, size
 }
 
 /** Numbers from which on a call of the addon pays. */
-const WORTH_A_CALL = 512
+export const WORTH_A_CALL = 512
 
 /** What the native addon does better (native/addon/reading.h): its loader, if it comes to that, puts it here. */
-export const assistant: { finite?(list: Float32Array): boolean } = {}
+export const assistant: {
+  finite?(list: Float32Array): boolean
+  largest?(list: Float32Array, places: Int32Array): void
+} = {}
 
 /** A list of zeros, or ERR_OUT_OF_MEMORY. */
 export function allocate<A extends Float32Array | Int32Array>(constructor: new (length: number) => A, length: number, at: Path): A {
