@@ -4,7 +4,8 @@
  */
 import { Status } from '../plan/operations.js'
 import type { Plan } from '../plan/plan.js'
-import { type Listener, type Post, platform } from '../platform/platform.js'
+import { platform } from '../platform/platform.js'
+import type { Listener, Post } from '../platform/seam.js'
 import type { Job, JobResult, LocalEngine } from './engine.js'
 import { errorMessage, type JobMessage, type Reply, type Request } from './messages.js'
 import { loadBackend } from './select.js'

@@ -5,7 +5,8 @@
  */
 import { BpttError } from '../errors.js'
 import type { Plan } from '../plan/plan.js'
-import { platform, type TrainingWorker } from '../platform/platform.js'
+import { platform } from '../platform/platform.js'
+import type { TrainingWorker } from '../platform/seam.js'
 import type { Backend, Engine, EngineDescription, EngineOptions, Job, JobResult } from './engine.js'
 import { host } from './host.js'
 import { errorOf, READY, type Reply, type Request } from './messages.js'

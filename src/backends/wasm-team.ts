@@ -3,7 +3,8 @@
  * thread first wants one, and lent to whichever engine calls. Until they have come, and where they never do, the engine works alone: the
  * bits are the same. The other end is help() in wasm-instance.ts.
  */
-import { platform, type TrainingWorker } from '../platform/platform.js'
+import { platform } from '../platform/platform.js'
+import type { TrainingWorker } from '../platform/seam.js'
 import type { Call, Exports } from './wasm-instance.js'
 
 /** Milliseconds between two looks whether helpers have come. */

@@ -3,7 +3,8 @@
  * secure pages only and a model must load everywhere. It guards against damage, not against forgery. Long inputs are hashed in slices, so
  * that the event loop goes on.
  */
-import { type Digest, platform } from '../platform/platform.js'
+import { platform } from '../platform/platform.js'
+import type { Digest } from '../platform/seam.js'
 
 /** Bytes between two turns of the event loop: of our own about 10 ms. */
 const SLICE = 2 ** 19

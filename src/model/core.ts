@@ -121,6 +121,11 @@ export class Core {
   }
 
   get backend(): BackendChoice {
+    return this.loadBackend()
+  }
+
+  /** What the first use of `backend` does. */
+  loadBackend(): BackendChoice {
     this.choice ??= chooseBackend(this.runtime.backend)
     return this.choice
   }

@@ -1,9 +1,9 @@
 /*
- * Browsers, and other places with web Workers. Not part of the Node build (import.meta does not exist in CommonJS). See platform.ts.
+ * Browsers, and other places with web Workers. Not part of the Node build (import.meta does not exist in CommonJS). See seam.ts.
  */
 import { BpttError } from '../errors.js'
 import { fetchBytes } from '../files/source.js'
-import type { Platform } from './platform.js'
+import type { Platform } from './seam.js'
 
 /** The part of DedicatedWorkerGlobalScope that is used: TypeScript's libraries for pages and for Workers exclude each other. */
 interface WorkerScope {

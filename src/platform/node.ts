@@ -1,10 +1,10 @@
-/* Node: threads, environment variables, worker_threads. See platform.ts. */
+/* Node: threads, environment variables, worker_threads. See seam.ts. */
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, Worker } from 'node:worker_threads'
 import { BpttError } from '../errors.js'
-import type { Platform } from './platform.js'
+import type { Platform } from './seam.js'
 
 /** Processors that the container's quota allows. A spinning pool above it would be stopped in mid-work. */
 function quota(): number {

@@ -17,7 +17,7 @@ export function train(coreOf: () => Core, data: unknown, options: unknown): Run 
       core.check()
       const settings = readTrainOptions(options, core.network)
       settings.signal?.throwIfAborted()
-      core.backend // reads the data faster where it brings the addon
+      core.loadBackend() // reads the data faster where it brings the addon
       const set = readDataSet(core, data, settings)
       if (set.train.length === 0) throw new BpttError('ERR_EMPTY', 'has no sequences to train on', { at: 'x' })
       const release = core.startWriting('train()')
