@@ -12,7 +12,6 @@ import { readSource } from './files/source.js'
 import { evaluate } from './inference/evaluate.js'
 import { longest } from './inference/expand.js'
 import { forward } from './inference/forward.js'
-import { backward, gradients } from './inference/gradients.js'
 import { predictions } from './inference/predict.js'
 import { Stream } from './inference/stream.js'
 import { configOf } from './model/config-of.js'
@@ -208,11 +207,9 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     const core = checked(RNN.#of(this))
     const { initialState, reduction, bptt } = readGradientsOptions(o)
     const { sequences, targets } = readExamples(core, data, '')
-    return gradients(core, sequences, targets, {
-      initial: readInitialState(core.network, initialState as State, sequences.count),
-      reduction,
-      bptt,
-    })
+    const initial = readInitialState(core.network, initialState as State, sequences.count)
+    const options = { initial, reduction, bptt, weights: core.held() }
+    return core.inTurn(async () => (await import('./inference/gradients.js')).gradients(core, sequences, targets, options))
   }
 
   /** The same from gradients of your own loss: of the logits, shaped as forward() gives them, of the states [B, T, s_k], or of both. */
@@ -221,7 +218,8 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
     const { initialState } = readForwardOptions(o)
     const sequences = readSequences(core.network, xs, { at: 'xs' })
     const given = readUpstream(core.network, upstream, sequences.count, longest(sequences))
-    return backward(core, sequences, given, readInitialState(core.network, initialState as State, sequences.count))
+    const initial = readInitialState(core.network, initialState as State, sequences.count)
+    return core.inTurn(async () => (await import('./inference/gradients.js')).backward(core, sequences, given, initial))
   }
 
   /** This backend's gradients against central differences of the float64 reference: about 1e-6 where all is well. */

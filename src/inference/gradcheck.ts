@@ -22,7 +22,8 @@ const EPS = 1e-5
 export async function gradCheck(core: Core, sequences: Sequences, targets: Targets): Promise<{ maxRelativeError: number; at: string }> {
   const { layout } = core
   const weights = Float64Array.from(core.weights()) // now: others may be set while the gradients are on their way
-  const { gradients: analytic } = await gradients(core, sequences, targets, { initial: undefined, reduction: 'mean', bptt: undefined })
+  const options = { initial: undefined, reduction: 'mean', bptt: undefined, weights: core.held() } as const
+  const { gradients: analytic } = await core.inTurn(() => gradients(core, sequences, targets, options))
   const layers = (analytic as unknown as { layers: readonly Record<string, { data: Float32Array }>[] }).layers
   const lossAt = lossOracle(core, sequences, targets)
   const random = new Random(0, 'CHECK')

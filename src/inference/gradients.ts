@@ -1,6 +1,6 @@
 /*
  * gradients() and backward(): dL/d everything from the loss, or from given upstream gradients, with ‖dL/ds‖ for every step: where the
- * gradient vanishes or explodes can be seen.
+ * gradient vanishes or explodes can be seen. Both inside Core.inTurn() only; imported where they are asked for.
  */
 import type { Read } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
@@ -19,6 +19,8 @@ export interface GradientOptions {
   readonly initial: Float32Array[] | undefined
   readonly reduction: 'mean' | 'sum'
   readonly bptt: { window: number; stride: number } | undefined
+  /** Core.held() when they were asked for. */
+  readonly weights?: Float32Array | undefined
 }
 
 const wants = { gradients: 'fresh', dx: true, stateGradients: true } as const
@@ -127,52 +129,50 @@ export async function gradients(
   core: Core,
   sequences: Sequences,
   targets: Targets,
-  { initial, reduction, bptt }: GradientOptions,
+  { initial, reduction, bptt, weights }: GradientOptions,
 ): Promise<Backward & { loss: number; finalState: State }> {
   const collected = new Collected(core, sequences)
   const request: PassRequest = {
     sequences,
     targets,
     wants: { ...wants, loss: true },
-    weights: core.held(),
+    weights,
     initial,
     final: true,
     frame: { reduction },
     reads: reads(core),
   }
-  return core.inTurn(async () => {
-    let loss = 0
-    let weight = 0
-    let last: PassResult
-    const rows = sequences.offsets.subarray(1).reduce((most, to, id) => Math.max(most, to - sequences.offsets[id]!), 0)
-    if (!bptt || rows === 0) {
-      last = await passNow(core, request)
-      collected.add(last)
-      ;({ loss } = last)
-      ;({ weight } = last.frame)
-    } else {
-      const start = initial ?? core.network.state.map((S) => new Float32Array(sequences.count * S))
-      for (const window of windows(rows, bptt)) {
-        const first = window.counted === 0
-        const result: PassResult | undefined = await passNow(core, {
-          ...request,
-          wants: { ...request.wants, gradients: first ? 'fresh' : 'added' },
-          initial: first ? start : 'carried',
-          frame: { reduction, window },
-        })
-        collected.add(result, window)
-        loss += result.loss
-        weight += result.frame.weight
-        last = result
-      }
+  let loss = 0
+  let weight = 0
+  let last: PassResult
+  const rows = sequences.offsets.subarray(1).reduce((most, to, id) => Math.max(most, to - sequences.offsets[id]!), 0)
+  if (!bptt || rows === 0) {
+    last = await passNow(core, request)
+    collected.add(last)
+    ;({ loss } = last)
+    ;({ weight } = last.frame)
+  } else {
+    const start = initial ?? core.network.state.map((S) => new Float32Array(sequences.count * S))
+    for (const window of windows(rows, bptt)) {
+      const first = window.counted === 0
+      const result: PassResult | undefined = await passNow(core, {
+        ...request,
+        wants: { ...request.wants, gradients: first ? 'fresh' : 'added' },
+        initial: first ? start : 'carried',
+        frame: { reduction, window },
+      })
+      collected.add(result, window)
+      loss += result.loss
+      weight += result.frame.weight
+      last = result
     }
-    const finalState = { layers: last!.final!.map((s, k) => ({ s: { shape: [sequences.count, core.network.state[k]!], data: s } })) }
-    return {
-      ...collected.finish(last!.read['g'] as Float32Array),
-      loss: reduction === 'sum' ? loss : weight > 0 ? loss / weight : 0,
-      finalState,
-    }
-  })
+  }
+  const finalState = { layers: last!.final!.map((s, k) => ({ s: { shape: [sequences.count, core.network.state[k]!], data: s } })) }
+  return {
+    ...collected.finish(last!.read['g'] as Float32Array),
+    loss: reduction === 'sum' ? loss : weight > 0 ? loss / weight : 0,
+    finalState,
+  }
 }
 
 export async function backward(
@@ -182,20 +182,18 @@ export async function backward(
   initial: Float32Array[] | undefined,
 ): Promise<Backward> {
   const collected = new Collected(core, sequences)
-  return core.inTurn(async () => {
-    const request: PassRequest = {
-      sequences,
-      wants,
-      initial,
-      reads: reads(core),
-      upstream: (frame) => packUpstream(core, sequences, upstream, frame),
-    }
-    const result = await passNow(core, request)
-    const block = result.read['g'] as Float32Array
-    collected.add(result)
-    addToInitialStates(core, sequences, upstream, initial, collected, block)
-    return collected.finish(block)
-  })
+  const request: PassRequest = {
+    sequences,
+    wants,
+    initial,
+    reads: reads(core),
+    upstream: (frame) => packUpstream(core, sequences, upstream, frame),
+  }
+  const result = await passNow(core, request)
+  const block = result.read['g'] as Float32Array
+  collected.add(result)
+  addToInitialStates(core, sequences, upstream, initial, collected, block)
+  return collected.finish(block)
 }
 
 /** Upstream gradients [B, T, ·] in the packed rows of a frame. A masked step shows the state of the row before it: what comes from above goes there. */

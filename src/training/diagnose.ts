@@ -2,7 +2,6 @@
 import { BpttError } from '../errors.js'
 import { pick } from '../inference/chunks.js'
 import { forward } from '../inference/forward.js'
-import { gradients } from '../inference/gradients.js'
 import type { Core } from '../model/core.js'
 import type { Examples } from './dataset.js'
 
@@ -14,10 +13,11 @@ export async function nonfinite(
   { epoch, batch, ids }: { epoch: number; batch: number; ids: Int32Array },
   what: 'loss' | 'gradient',
 ) {
-  // It looks at all steps at once, which a run in little memory may not have had room for: then the batch is all that can be said.
+  // It looks at all steps at once, which a run in little memory may not have had room for, and by a module that may not be had any more:
+  // then the batch is all that can be said.
   const place = await find(core, examples, ids, what).catch((error) => {
-    if (error instanceof BpttError && error.code === 'ERR_OUT_OF_MEMORY') return undefined
-    throw error
+    if (error instanceof BpttError && error.code !== 'ERR_OUT_OF_MEMORY') throw error
+    return undefined
   })
   const where = place
     ? `, first in sequence ${place.sequence}, step ${place.step}${place.layer === undefined ? '' : `, layer ${place.layer}`}`
@@ -45,11 +45,10 @@ async function find(core: Core, { sequences, targets }: Examples, ids: Int32Arra
     const b = Math.floor(at / logits.shape[1]!)
     return { sequence: ids[b]!, step: part.sequences.lengths[b]! - 1 }
   }
-  const { stateGradientNorms } = await gradients(core, part.sequences, part.targets!, {
-    initial: undefined,
-    reduction: 'mean',
-    bptt: undefined,
-  })
+  const options = { initial: undefined, reduction: 'mean', bptt: undefined } as const
+  const { stateGradientNorms } = await core.inTurn(async () =>
+    (await import('../inference/gradients.js')).gradients(core, part.sequences, part.targets!, options),
+  )
   for (const [layer, { data, shape }] of [...stateGradientNorms.entries()].reverse()) {
     // The gradient runs backwards: the last step that is not finite is where it began.
     const at = data.findLastIndex((x) => !Number.isFinite(x))
