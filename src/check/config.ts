@@ -6,7 +6,7 @@ import type { BackendName } from '../backends/engine.js'
 import { BpttError, show } from '../errors.js'
 import type { HeadName, Network } from '../network/network.js'
 import { LIMITS } from './limits.js'
-import { boolean, elements, integer, Options } from './values.js'
+import { boolean, elements, integer, invalid, Options } from './values.js'
 
 export interface Choices {
   readonly network: Network
@@ -23,7 +23,7 @@ export const BACKENDS = ['auto', 'native', 'wasm', 'reference'] as const
 
 /** @throws BpttError of code ERR_INVALID_ARG, ERR_OUT_OF_RANGE or ERR_UNKNOWN_OPTION. */
 export function readConfig(config: unknown): Choices {
-  if (config === undefined) throw wrong('config', 'an object', config, "new RNN({ input: 4, state: 64, output: ['yes', 'no'] })")
+  if (config === undefined) throw invalid('config', 'an object', config, "new RNN({ input: 4, state: 64, output: ['yes', 'no'] })")
   const o = new Options(config, 'config', 'config')
   const network: Network = {
     input: o.required('input', readInput),
@@ -62,7 +62,7 @@ export function readInput(value: unknown, at: string): Network['input'] {
   const kinds = 'a number of features, { tokens: 26 } or a vocabulary'
   const size = { min: 1, max: LIMITS.SIZE }
   if (typeof value === 'number') return { size: integer(value, at, size), tokens: false }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw wrong(at, kinds, value)
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw invalid(at, kinds, value)
   const characters = vocabularyLabels(value, at, 1)
   if (characters) return { size: characters.length, tokens: true, characters }
   return { size: new Options(value, at, 'tokens').required('tokens', (n, path) => integer(n, path, size)), tokens: true }
@@ -72,14 +72,14 @@ export function readState(value: unknown, at: string): number[] {
   const size = { min: 1, max: LIMITS.STATE }
   if (typeof value === 'number') return [integer(value, at, size)]
   const layers = elements(value, at, 'a number of units, or a list of them for stacked layers', LIMITS.LAYERS)
-  if (layers.length === 0) throw wrong(at, 'at least one layer', value, 'state: 64')
+  if (layers.length === 0) throw invalid(at, 'at least one layer', value, 'state: 64')
   return layers.map((S, k) => integer(S, `${at}[${k}]`, size))
 }
 
 export function readOutput(value: unknown, at: string): Network['output'] {
   if (typeof value === 'number' || Array.isArray(value)) return readHead('softmax', value, at)
   if (value === null || typeof value !== 'object')
-    throw wrong(at, 'a number of classes, labels, a vocabulary, { softmax }, { sigmoid } or { linear }', value)
+    throw invalid(at, 'a number of classes, labels, a vocabulary, { softmax }, { sigmoid } or { linear }', value)
   const labels = vocabularyLabels(value, at, 2)
   if (labels) return { size: labels.length, head: 'softmax', labels, characters: true }
   const [head, of] = new Options(value, at, 'head').only()
@@ -92,7 +92,7 @@ function readHead(head: HeadName, value: unknown, at: string): Network['output']
     const labels = readLabels(value, at, least)
     return { size: labels.length, head, labels, characters: false }
   }
-  if (typeof value !== 'number') throw wrong(at, 'a number or labels', value)
+  if (typeof value !== 'number') throw invalid(at, 'a number or labels', value)
   if (head === 'softmax' && value === 1) throw softmaxOfOne(at)
   return { size: integer(value, at, { min: least, max: LIMITS.SIZE }), head, characters: false }
 }
@@ -106,16 +106,16 @@ const softmaxOfOne = (at: string) =>
 /** Labels: distinct, non-empty, well-formed strings, and few enough to be kept in a model file. Frozen, since `model.labels` hands them out. */
 export function readLabels(value: unknown, at: string, least: number): readonly string[] {
   const labels = elements(value, at, 'a list of labels', LIMITS.SIZE).map((label, i) => {
-    if (typeof label !== 'string' || label === '') throw wrong(`${at}[${i}]`, 'a non-empty string', label)
-    if (/\p{Surrogate}/u.test(label)) throw wrong(`${at}[${i}]`, 'well-formed Unicode, without half a surrogate pair', label)
+    if (typeof label !== 'string' || label === '') throw invalid(`${at}[${i}]`, 'a non-empty string', label)
+    if (/\p{Surrogate}/u.test(label)) throw invalid(`${at}[${i}]`, 'well-formed Unicode, without half a surrogate pair', label)
     return label
   })
   if (least === 2 && labels.length === 1) throw softmaxOfOne(at)
-  if (labels.length < least) throw wrong(at, least === 2 ? 'at least 2 labels' : 'at least 1 label', value)
+  if (labels.length < least) throw invalid(at, least === 2 ? 'at least 2 labels' : 'at least 1 label', value)
   const seen = new Map<string, number>()
   labels.forEach((label, i) => {
     if (seen.has(label))
-      throw wrong(
+      throw invalid(
         `${at}[${i}]`,
         `a label that differs from ${at}[${seen.get(label)}]`,
         label,
@@ -141,7 +141,7 @@ function vocabularyLabels(value: object, at: string, least: number): readonly st
   const characters = readLabels(labels, `${at}.labels`, least)
   const long = characters.findIndex((label) => [...label].length !== 1)
   if (long >= 0)
-    throw wrong(
+    throw invalid(
       `${at}.labels[${long}]`,
       'one character',
       characters[long],
@@ -149,6 +149,3 @@ function vocabularyLabels(value: object, at: string, least: number): readonly st
     )
   return characters
 }
-
-const wrong = (at: string, expected: string, value: unknown, hint?: string) =>
-  new BpttError('ERR_INVALID_ARG', value === undefined ? 'is missing' : 'cannot be used', { at, expected, received: show(value), hint })

@@ -11,7 +11,7 @@ export interface Range {
 }
 
 export const invalid = (at: string, expected: string, value: unknown, hint?: string) =>
-  new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected, received: show(value), hint })
+  new BpttError('ERR_INVALID_ARG', value === undefined ? 'is missing' : 'cannot be used', { at, expected, received: show(value), hint })
 
 function inRange(value: number, at: string, kind: string, { min, max, above, below }: Range): number {
   if (value < min || value > max || (above && value === min) || (below && value === max)) {
