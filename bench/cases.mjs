@@ -108,7 +108,7 @@ const activating = once((cell) => new Problem({ ...cell, s: 16, t: cell.s, reado
 
 const afterLoss = ({ layout }, plan) => {
   const loss = [...instructions(plan)].findIndex(({ name }) => name === 'SUM_LOSS')
-  return (name, args, i) => i > loss || (name === 'ZERO' && args[0] === layout.g)
+  return (name, args, i) => (i > loss && name !== 'PACK') || (name === 'ZERO' && args[0] === layout.g)
 }
 
 /** The work that a case is rated by: flop, or for tanh its elements. */

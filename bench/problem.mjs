@@ -126,7 +126,7 @@ export class Problem {
       data: dataBytes,
       carry: 0,
       scratch: compiled.scratchBytes,
-      pack: layout.packBytes,
+      pack: compiled.packBytes,
     })
     return { bytes, writes, plan, frames: repeated(frame.ints, count), count, reads }
   }

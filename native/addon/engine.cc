@@ -17,7 +17,7 @@ constexpr double WORTH_A_TEAM = 5e6;
 // A job of less work than this, with weights that the second cache holds, takes about a quarter of a millisecond; the
 // way to another thread and back some 40 microseconds.
 constexpr double WORTH_A_THREAD = 2.5e7;
-constexpr int64_t NEAR_BYTES = 2 << 20;
+constexpr int64_t NEAR_BYTES = 1 << 20;
 // Plans that an engine remembers: a model uses a handful.
 constexpr size_t PROGRAMS = 64;
 

@@ -105,8 +105,9 @@ export async function passNow(core: Core, request: PassRequest, weights = reques
   const pack = core.mustPack(wants.gradients ? 'all' : 'forward', weights)
   const carryBytes = carry ? (carry.unit + core.layout.carryUnits(carry.slots)) * UNIT_BYTES : 0
   const full: Wants = pack || carry ? { ...wants, pack, ...(carry && { carry }) } : wants
-  const sizes = { dataBytes: bytes, carryBytes, steps: roomy(frame.T) }
-  const compiled = core.plans.compiled(request.budget ? core.within(request.budget, full, capacity, data, sizes) : full, capacity, data)
+  const compiled = request.budget
+    ? core.within(request.budget, { wants: full, capacity, steps: roomy(frame.T) }, data, { dataBytes: bytes, carryBytes })
+    : core.plans.compiled(full, capacity, data)
   const named = reads(compiled, frame)
   const carries = carry ? core.layout.carries(carry) : []
   if (initial && initial !== 'carried')

@@ -23,6 +23,7 @@ export class StreamHost {
   private dataUnits = 0
   private carryUnits = 0
   private scratchBytes = 0
+  private readonly packBytes: number
 
   constructor(private readonly core: Core) {
     this.engine = core.backend.backend.createLocal({ ...core.options, threads: 1 })
@@ -34,6 +35,7 @@ export class StreamHost {
       { ...noData, x: address(Region.DATA, place.data) },
     )
     this.scratchBytes = packing.scratchBytes
+    this.packBytes = packing.packBytes
     const frame = stepFrame(1, [])
     this.engine.run({
       bytes: this.bytes,
@@ -123,7 +125,7 @@ export class StreamHost {
       data: this.dataUnits * UNIT_BYTES,
       carry: this.carryUnits * UNIT_BYTES,
       scratch: this.scratchBytes,
-      pack: layout.packBytes,
+      pack: this.packBytes,
     })
   }
 }

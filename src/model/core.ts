@@ -8,13 +8,13 @@ import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
-import type { Capacity, Compiled, DataPlaces, Wants } from '../plan/compile.js'
+import type { Compiled, DataPlaces } from '../plan/compile.js'
 import { Layout, regionBytes } from '../plan/layout.js'
 import { UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
 import type { Budget } from '../plan/segments.js'
 import { platform } from '../platform/platform.js'
 import { Blocks } from './blocks.js'
-import { Plans } from './plans.js'
+import { type Asked, Plans } from './plans.js'
 
 export interface Runtime {
   readonly backend: 'auto' | 'native' | 'wasm' | 'reference'
@@ -44,8 +44,6 @@ export interface Turn {
 export interface PassSizes {
   readonly dataBytes: number
   readonly carryBytes: number
-  /** Of its longest sequence. */
-  readonly steps: number
   /** Bytes of HOME; default: what there is. */
   readonly home?: number
 }
@@ -276,7 +274,7 @@ export class Core {
       data: Math.max(bytes.data, dataBytes),
       carry: Math.max(bytes.carry, carryBytes),
       scratch: Math.max(bytes.scratch, compiled.scratchBytes),
-      pack: this.layout.packBytes,
+      pack: Math.max(bytes.pack, compiled.packBytes),
     }
   }
 
@@ -312,10 +310,9 @@ export class Core {
   }
 
   /** Plans.within(), of all that this model takes. */
-  within(budget: Budget, wants: Wants, capacity: Capacity, data: DataPlaces, sizes: PassSizes): Wants {
-    const { dataBytes, carryBytes, steps, home = this.blocks.units * UNIT_BYTES } = sizes
-    const other = () => home + this.layout.packBytes + dataBytes + carryBytes + this.workspaceBytes
-    return this.plans.within(budget, wants, capacity, data, steps, other)
+  within(budget: Budget, asked: Asked, data: DataPlaces, sizes: PassSizes): Compiled {
+    const { dataBytes, carryBytes, home = this.blocks.units * UNIT_BYTES } = sizes
+    return this.plans.within(budget, asked, data, () => home + dataBytes + carryBytes + this.workspaceBytes)
   }
 
   get workspaceBytes(): number {

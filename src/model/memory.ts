@@ -1,7 +1,7 @@
 /* memory(): bytes by purpose, of what a model holds now and of what a run or an answer of some size would take. */
 import { chunkSize } from '../inference/chunks.js'
 import { dataFloats, roomy } from '../inference/pass.js'
-import { type Capacity, compile, noData, type Wants } from '../plan/compile.js'
+import { noData } from '../plan/compile.js'
 import { NONE, UNIT_BYTES, unitsOf } from '../plan/memory.js'
 import type { Budget } from '../plan/segments.js'
 import { KIND } from '../training/optimizer-state.js'
@@ -9,6 +9,7 @@ import { momentsOf } from '../training/scalars.js'
 import type { OptimizerSettings } from '../training/settings.js'
 import type { Memory } from '../types.js'
 import type { Core } from './core.js'
+import type { Asked } from './plans.js'
 
 export interface Question {
   readonly batchSize: number
@@ -36,28 +37,27 @@ function training(core: Core, { batchSize, length, sequences, optimizer, memory 
   const floats = dataFloats(core, { B: sequences, R: sequences * length })
   const data = (unitsOf(floats.x) + 2 * unitsOf(floats.targets)) * UNIT_BYTES
   const update = { optimizer: KIND[optimizer.kind], flags: 0, m: NONE, v: NONE, a: NONE, maxNorm: undefined }
-  const wants: Wants = { pack: true, loss: true, gradients: 'fresh', update }
-  const capacity: Capacity = { B, R: B * length }
-  const within = core.within(memory, wants, capacity, noData, { home, dataBytes: data, carryBytes: 0, steps: length })
-  const states = compile(layout, within, capacity, noData).scratchBytes
-  return { home, data, states, pack: layout.packBytes, workspace: core.workspaceBytes }
+  const wants = { pack: true, loss: true, gradients: 'fresh', update } as const
+  return taken(core, memory, { wants, capacity: { B, R: B * length }, steps: length }, home, data)
 }
 
 /** As predictMany() does it: so many at a time as make a pass. */
 function predicting(core: Core, { batchSize, length }: Question) {
-  const { layout } = core
   const count = chunkSize(core, batchSize, length)
   const capacity = { B: roomy(count), R: roomy(count * length) }
   const data = unitsOf(dataFloats(core, capacity).x) * UNIT_BYTES
-  const home = layout.homeUnits * UNIT_BYTES
-  const wants = core.within('full', { outputs: true, pack: true }, capacity, noData, {
-    home,
-    dataBytes: data,
-    carryBytes: 0,
-    steps: roomy(length),
-  })
-  const states = compile(layout, wants, capacity, noData).scratchBytes
-  return { home, data, states, pack: layout.packBytes, workspace: core.workspaceBytes }
+  return taken(
+    core,
+    'full',
+    { wants: { outputs: true, pack: true }, capacity, steps: roomy(length) },
+    core.layout.homeUnits * UNIT_BYTES,
+    data,
+  )
+}
+
+function taken(core: Core, budget: Budget, asked: Asked, home: number, data: number) {
+  const { scratchBytes, packBytes } = core.within(budget, asked, noData, { home, dataBytes: data, carryBytes: 0 })
+  return { home, data, states: scratchBytes, pack: packBytes, workspace: core.workspaceBytes }
 }
 
 function table({ layout }: Core, bytes: { home: number; data: number; states: number; pack: number; workspace: number }): Memory {

@@ -7,6 +7,15 @@ import { type Budget, type Choice, chooseSegments, fastSegments } from '../plan/
 /** Plans kept for calls to come. */
 const MOST_PLANS = 32
 
+export interface Asked {
+  readonly wants: Wants
+  readonly capacity: Capacity
+  /** Of the longest sequence. */
+  readonly steps: number
+  /** That another plan of the same call takes. */
+  readonly scratchBytes?: number | undefined
+}
+
 export class Plans {
   private readonly plans = new Map<string, Compiled>()
   private readonly choices = new Map<string, Choice>()
@@ -20,28 +29,27 @@ export class Plans {
   }
 
   /**
-   * These wants within a budget: in segments, where they must be, or where that costs nothing.
-   * @param steps of the longest sequence
-   * @param otherBytes what is taken beside the states
+   * The same within a budget: in segments, where it must be, or where that costs nothing.
+   * @param otherBytes what is taken beside SCRATCH and PACK
    * @throws ERR_OUT_OF_RANGE where there is no way, with the least that is possible
    */
-  within(budget: Budget, wants: Wants, capacity: Capacity, data: DataPlaces, steps: number, otherBytes: () => number): Wants {
-    const cut = (segments: Segments | undefined) => (segments ? { ...wants, segments } : wants)
+  within(budget: Budget, { wants, capacity, steps, scratchBytes }: Asked, data: DataPlaces, otherBytes: () => number): Compiled {
+    const cut = (segments: Segments | undefined) => this.compiled(segments ? { ...wants, segments } : wants, capacity, data)
     if (budget === 'full') return cut(fastSegments(this.layout, wants, capacity, steps))
     const other = otherBytes()
     const choose = () => {
       const room = budget === 'low' ? Infinity : budget - other
-      const choice = chooseSegments(this.layout, wants, capacity, data, steps, budget, room)
-      if ('least' in choice)
+      const choice = chooseSegments(this.layout, wants, capacity, data, steps, budget, room, scratchBytes)
+      if (choice.bytes > room)
         throw new BpttError('ERR_OUT_OF_RANGE', 'is less than training takes', {
           at: 'options.memory',
-          expected: `at least ${choice.least + other} bytes for ${capacity.B} sequences of at most ${steps} steps`,
+          expected: `at least ${choice.bytes + other} bytes for ${capacity.B} sequences of at most ${steps} steps`,
           received: `${budget} bytes`,
           hint: 'Smaller batches, shorter windows (bptt) or fewer threads take less; memory() says what takes how much.',
         })
       return choice
     }
-    return cut(kept(this.choices, [budget, wants, capacity, steps, other], choose).segments)
+    return cut(kept(this.choices, [budget, wants, capacity, steps, other, scratchBytes], choose).segments)
   }
 }
 

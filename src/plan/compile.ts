@@ -3,10 +3,10 @@
  * by Wants; how many rows it has room for by Capacity. Cells, heads, losses, optimisers and truncation are composed here and nowhere else.
  */
 import { layerInput } from '../network/network.js'
-import type { Parameter } from '../network/parameters.js'
 import type { Layout } from './layout.js'
 import { Allocator, NONE, Region, stride, UNIT_FLOATS, unitsOf } from './memory.js'
-import { Above, By, Cell, Head, Optimizer, Pack, Rows } from './operations.js'
+import { Above, By, Cell, Head, Optimizer, Rows } from './operations.js'
+import { packsOf } from './packs.js'
 import type { Plan } from './plan.js'
 import { type Movement, Writer } from './writer.js'
 
@@ -76,6 +76,7 @@ export interface Compiled {
   readonly plan: Plan
   readonly capacity: Capacity
   readonly scratchBytes: number
+  readonly packBytes: number
   /** Rows of stride(t): [R] with readout 'all', else [B]. */
   readonly logits: number
   readonly outputs: number
@@ -119,8 +120,9 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
   const U = (k: number) => layout.parameter('U', k)
   const W = (k: number) => layout.parameter('W', k)
   const V = layout.parameter('V')
+  const packs = packsOf(layout, wants, near)
 
-  if (wants.pack) packWeights(w, layout, wants)
+  packs.emit(w, 'forward')
   if (wants.gradients === 'fresh') w.emit('ZERO', layout.g, table.units)
 
   // The states: of all steps, or of those of a segment; and the ones before, which are those at its border or in front of its first row.
@@ -145,13 +147,13 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
   const forward = () => {
     fetch()
     for (let k = 0; k < layers; k++) {
-      const [pack, b, bh] = [layout.pack('U', k, 'forward'), layout.parameter('b', k), layout.parameter('bh', k)]
+      const [pack, b, bh] = [packs.at('U', k, 'forward'), layout.parameter('b', k), layout.parameter('bh', k)]
       if (k === 0 && tokens) w.emitMoving({ y: sMoves(0) }, 'GATHER', s[0]!, data.x, U(0), pack, b, bh, S[0]!, K)
       else {
         const [from, fromMoves] = k === 0 ? [x, undefined] : [s[k - 1]!, sMoves(k - 1)]
         w.emitMoving({ y: sMoves(k), x: fromMoves }, 'PROJECT', s[k]!, from, U(k), pack, b, bh, S[k]!, layerInput(network, k), Rows.STEPS)
       }
-      w.emitMoving({ s: sMoves(k), s0: s0Moves(k) }, 'RECUR', s[k]!, s0[k]!, W(k), layout.pack('W', k, 'forward'), S[k]!, cell)
+      w.emitMoving({ s: sMoves(k), s0: s0Moves(k) }, 'RECUR', s[k]!, s0[k]!, W(k), packs.at('W', k, 'forward'), S[k]!, cell)
     }
   }
   /** What stays of the states: in the next border, in what is carried on, in what is read out at the end. */
@@ -180,7 +182,7 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
   const readOut = () => {
     logits = room(outputRows, O)
     const from = all ? { x: sMoves(top) } : {}
-    w.emitMoving(from, 'PROJECT', logits, h, V, layout.pack('V', -1, 'forward'), layout.parameter('c'), NONE, O, S[top]!, rows)
+    w.emitMoving(from, 'PROJECT', logits, h, V, packs.at('V', -1, 'forward'), layout.parameter('c'), NONE, O, S[top]!, rows)
     if (wants.outputs) {
       outputs = wants.logits || wants.loss ? room(outputRows, O) : logits
       w.emit('ACTIVATE', outputs, logits, O, head, rows)
@@ -207,8 +209,8 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
     const widest = Math.max(...S)
     const spare = [room(near, widest), layers > 1 ? room(near, widest) : NONE]
     const g = wants.stateGradients ? room(R, widest) : NONE
-    /** Of each layer, in segments: d of the step behind. */
-    const after = S.map((size) => (segments ? room(B, size) : NONE))
+    /** Of each layer, in segments: d of the step behind. Where there are borders the last one, which nobody needs on the way back. */
+    const after = S.map((size, k) => (recomputes ? s0[k]! + B * unit(k) * segments.most : segments ? room(B, size) : NONE))
     const tokenSums = tokens ? scratch.floats(stride(S[0]!) * K) : NONE
     let d = spare[0]!
     let above: number = NONE
@@ -217,7 +219,7 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
     const startFrom = (k: number) => {
       if (given(k) !== NONE) w.emit('COPY', d, given(k), unitsOf(R * stride(S[k]!)))
     }
-    const VBackward = layout.pack('V', -1, 'backward')
+    const VBackward = packs.at('V', -1, 'backward')
     const outputGradients = () => {
       startFrom(top)
       if (given(top) !== NONE) [above, aboveKind] = [d, Above.STEPS]
@@ -225,19 +227,18 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
       if (steps !== NONE) {
         w.emit('PROJECT_DX', d, steps, V, VBackward, O, S[top]!, Rows.STEPS, given(top) === NONE ? 0 : 1)
         ;[above, aboveKind] = [d, Above.STEPS]
-      } else if (dz !== NONE) {
-        ;[above, aboveKind] = [room(B, S[top]!), Above.LAST]
-        w.emit('PROJECT_DX', above, dz, V, VBackward, O, S[top]!, Rows.BATCH, 0)
       }
-      if (dz !== NONE) {
-        w.emitMoving({ x: all ? sMoves(top) : undefined }, 'PROJECT_DW', layout.gradient('V'), dz, h, O, S[top]!, rows)
-        if (network.outputBias) w.emit('BIAS_DW', layout.gradient('c'), dz, O, rows)
-      }
+      if (dz === NONE) return
+      w.emitMoving({ x: all ? sMoves(top) : undefined }, 'PROJECT_DW', layout.gradient('V'), dz, h, O, S[top]!, rows)
+      if (network.outputBias) w.emit('BIAS_DW', layout.gradient('c'), dz, O, rows)
+      if (steps !== NONE) return // After an update nobody wants what was read out.
+      ;[above, aboveKind] = [wants.update ? h : room(B, S[top]!), Above.LAST]
+      w.emit('PROJECT_DX', above, dz, V, VBackward, O, S[top]!, Rows.BATCH, 0)
     }
     const layerGradients = (k: number) => {
       const size = S[k]!
       const fan = layerInput(network, k)
-      const pack = layout.pack('W', k, 'backward')
+      const pack = packs.at('W', k, 'backward')
       const moves = { s: sMoves(k), s0: s0Moves(k) }
       g0[k] = wants.stateGradients ? room(B, size) : NONE
       w.emitMoving({ s: moves.s }, 'RECUR_BACK', d, s[k]!, after[k]!, above, aboveKind, W(k), pack, size, cell, g, g0[k]!)
@@ -259,28 +260,29 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
         const from = d
         d = d === spare[0] ? spare[1]! : spare[0]!
         startFrom(k - 1)
-        w.emit('PROJECT_DX', d, from, U(k), layout.pack('U', k, 'backward'), size, fan, Rows.STEPS, given(k - 1) === NONE ? 0 : 1)
+        w.emit('PROJECT_DX', d, from, U(k), packs.at('U', k, 'backward'), size, fan, Rows.STEPS, given(k - 1) === NONE ? 0 : 1)
         ;[above, aboveKind] = [d, Above.STEPS]
       } else if (wants.dx) {
         dx = room(R, fan)
-        w.emit('PROJECT_DX', dx, d, U(0), layout.pack('U', 0, 'backward'), size, fan, Rows.STEPS, 0)
+        w.emit('PROJECT_DX', dx, d, U(0), packs.at('U', 0, 'backward'), size, fan, Rows.STEPS, 0)
       }
     }
     const back = () => {
       for (let k = top; k >= 0; k--) layerGradients(k)
     }
+    packs.emit(w, 'backward')
     if (!all || !segments) outputGradients()
     if (!segments) back()
     else
       w.segments(segments.steps, 'backward', () => {
         const begin = w.length
+        packs.emit(w, 'forward', true)
         if (recomputes) forward()
         else fetch() // the way forward has left those of the last segment
         const there = w.length - begin
-        if (all) {
-          readOut()
-          outputGradients()
-        }
+        if (all) readOut()
+        packs.emit(w, 'backward', true)
+        if (all) outputGradients()
         back()
         return there
       })
@@ -297,18 +299,18 @@ export function compile(layout: Layout, wants: Wants, capacity: Capacity, data: 
     w.emit('GUARD')
     w.emit('UPDATE', layout.p, layout.g, m, v, a, table.units, table.matrixUnits, Optimizer[optimizer], flags)
   }
-  return { plan: w.finish(), capacity, scratchBytes: scratch.bytes, logits, outputs, states: s, initialStates: s0, dx, g0, norms, norms0 }
-}
-
-function packWeights(w: Writer, layout: Layout, wants: Wants): void {
-  const reads = wants.logits || wants.outputs || wants.loss
-  for (const { name, layer, shape } of layout.table.list as (Parameter & { shape: [number, number] })[]) {
-    if (shape.length < 2) continue
-    const [N, K] = shape
-    const M = layout.parameter(name, layer)
-    const first = name === 'U' && layer === 0
-    if (name !== 'V' || reads)
-      w.emit('PACK', layout.pack(name, layer, 'forward'), M, N, K, first && layout.network.input.tokens ? Pack.GATHER : Pack.PROJECT)
-    if (wants.gradients && (!first || wants.dx)) w.emit('PACK', layout.pack(name, layer, 'backward'), M, N, K, Pack.PROJECT_DX)
+  return {
+    plan: w.finish(),
+    capacity,
+    scratchBytes: scratch.bytes,
+    packBytes: packs.bytes,
+    logits,
+    outputs,
+    states: s,
+    initialStates: s0,
+    dx,
+    g0,
+    norms,
+    norms0,
   }
 }

@@ -1,31 +1,21 @@
 /* Where a model's memory begins: what of it is the same for every plan. */
 import type { Network } from '../network/network.js'
 import { type ParameterName, parameterTable } from '../network/parameters.js'
-import { Allocator, address, NONE, packFloats, REGIONS, Region, stride, unitsOf } from './memory.js'
+import { Allocator, address, NONE, REGIONS, Region, stride, unitsOf } from './memory.js'
 
-/** The fixed part of a model's memory: where parameters, gradients and packed weights are. */
+/** The fixed part of a model's memory: where parameters and gradients are. */
 export class Layout {
   readonly table
   readonly p: number
   readonly g: number
   /** Units of HOME that parameters and gradients take; moments come behind. */
   readonly homeUnits: number
-  readonly packBytes: number
-  private readonly packs = new Map<string, number>()
 
   constructor(readonly network: Network) {
     this.table = parameterTable(network)
     this.p = address(Region.HOME, 0)
     this.g = address(Region.HOME, this.table.units)
     this.homeUnits = 2 * this.table.units
-    const packs = new Allocator(Region.PACK)
-    for (const { name, layer, shape } of this.table.list) {
-      if (shape.length < 2) continue
-      const floats = packFloats(shape[0]!, shape[1]!)
-      this.packs.set(`${name}${layer} forward`, packs.floats(floats))
-      this.packs.set(`${name}${layer} backward`, packs.floats(floats))
-    }
-    this.packBytes = packs.bytes
   }
 
   parameter(name: ParameterName, layer = -1): number {
@@ -35,9 +25,6 @@ export class Layout {
   gradient(name: ParameterName, layer = -1): number {
     const p = this.table.get(name, layer)
     return p ? this.g + p.unit : NONE
-  }
-  pack(name: ParameterName, layer: number, direction: 'forward' | 'backward'): number {
-    return this.packs.get(`${name}${layer} ${direction}`)!
   }
   /** Addresses of the layers' carried states, rows of stride(s_k). */
   carries({ slots, unit }: { slots: number; unit: number }): number[] {

@@ -12,6 +12,7 @@ import { type Capacity, compile, type DataPlaces, type Segments, type Wants } fr
 import { segmentCount } from './frame.js'
 import type { Layout } from './layout.js'
 import { stride } from './memory.js'
+import { packsOf } from './packs.js'
 
 /** 'full': what is fastest. 'low': as little as can be. A number: at most so many bytes, and then what is fastest. */
 export type Budget = 'full' | 'low' | number
@@ -34,14 +35,14 @@ export function fastSegments({ network }: Layout, wants: Wants, { R }: Capacity,
 export interface Choice {
   /** undefined: all at once. */
   readonly segments: Segments | undefined
-  /** Of SCRATCH. */
+  /** Of SCRATCH and PACK. */
   readonly bytes: number
 }
 
 /**
  * @param steps T of the longest frame
- * @param room bytes that SCRATCH may have, where the budget is a number
- * @returns the least that it takes, where there is not enough room
+ * @param room bytes that SCRATCH and PACK may have, where the budget is a number; what takes least where nothing fits in there
+ * @param least bytes that SCRATCH has in any case
  */
 export function chooseSegments(
   layout: Layout,
@@ -51,23 +52,31 @@ export function chooseSegments(
   steps: number,
   budget: Budget,
   room = Infinity,
-): Choice | { readonly least: number } {
+  least = 0,
+): Choice {
   const { B, R } = capacity
   const T = Math.max(1, steps)
-  const bytesOf = (segments?: Segments) => compile(layout, { ...wants, ...(segments && { segments }) }, capacity, data).scratchBytes
-  const choice = (segments?: Segments): Choice => ({ segments, bytes: bytesOf(segments) })
+  const planned = (segments?: Segments) => compile(layout, { ...wants, ...(segments && { segments }) }, capacity, data)
+  const choice = (segments?: Segments): Choice => {
+    const { scratchBytes, packBytes } = planned(segments)
+    return { segments, bytes: Math.max(least, scratchBytes) + packBytes }
+  }
   const of = (length: number, keepStates: boolean): Segments => ({ steps: length, most: segmentCount(T, length), keepStates })
 
   const fast = choice(fastSegments(layout, wants, capacity, T))
   if (budget !== 'low' && fast.bytes <= room) return fast
 
-  // What a plan takes grows evenly with the rows of a segment and with the borders: three plans tell everything.
+  // What the activations of a plan take grows evenly with the rows of a segment and with the borders: three plans tell everything.
   const near = (length: number) => Math.max(B, Math.min(R, length * B))
   const law = (keepStates: boolean) => {
+    const bytesOf = (segments: Segments) => planned(segments).scratchBytes
     const [one, all] = [bytesOf(of(1, keepStates)), bytesOf(of(T, keepStates))]
     const border = bytesOf({ steps: 1, most: T + 1, keepStates }) - one
     const row = near(T) > near(1) ? (all - one + border * (T - 1)) / (near(T) - near(1)) : 0
-    return (length: number) => one + border * (segmentCount(T, length) - T) + row * (near(length) - near(1))
+    return (length: number) => {
+      const { bytes } = packsOf(layout, { ...wants, segments: of(length, keepStates) }, near(length))
+      return bytes + Math.max(least, one + border * (segmentCount(T, length) - T) + row * (near(length) - near(1)))
+    }
   }
   const lengths = Array.from({ length: T }, (_, i) => i + 1)
   const anew = law(false)
@@ -78,8 +87,7 @@ export function chooseSegments(
     const shorter = lengths.findLast((L) => anew(L) <= room)
     if (shorter !== undefined) return choice(of(shorter, false))
   }
-  const best = lengths.reduce((best, L) => (anew(L) < anew(best) ? L : best), 1)
+  const best = lengths.reduce((best, L) => (anew(L) > anew(best) ? best : L), 1)
   const candidates = [choice(), ...(wants.gradients ? [choice(of(1, true))] : []), choice(of(best, false))]
-  const least = candidates.reduce((least, one) => (one.bytes < least.bytes ? one : least))
-  return budget === 'low' || least.bytes <= room ? least : { least: least.bytes }
+  return candidates.reduce((least, one) => (one.bytes < least.bytes ? one : least))
 }

@@ -6,9 +6,10 @@
 import type { JobResult } from '../backends/engine.js'
 import { evaluate } from '../inference/evaluate.js'
 import type { Core, Turn } from '../model/core.js'
-import { type Compiled, compile, type Wants } from '../plan/compile.js'
+import type { Compiled, Wants } from '../plan/compile.js'
 import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
+import type { Budget } from '../plan/segments.js'
 import { platform } from '../platform/platform.js'
 import type { Batcher } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
@@ -88,18 +89,23 @@ export class Training {
     const carryUnits = carry ? layout.carryUnits(slots) : 0
     core.residentCarryUnits = carryUnits
     this.carryBytes = carryUnits * UNIT_BYTES
-    const plan = (wants: Wants, batcher = this.batchers.main) => {
+    const plan = (wants: Wants, batcher: Batcher, memory: Budget, scratchBytes?: number) => {
       const { steps, R } = this.longest(slots, batcher)
-      const capacity = { B: slots, R }
-      const sizes = { dataBytes: this.resident.bytes, carryBytes: this.carryBytes, steps }
-      return compile(layout, core.within(settings.memory, wants, capacity, this.resident.data, sizes), capacity, this.resident.data)
+      const sizes = { dataBytes: this.resident.bytes, carryBytes: this.carryBytes }
+      return core.within(memory, { wants, capacity: { B: slots, R }, steps, scratchBytes }, this.resident.data, sizes)
     }
     const shared = { pack: true, ...(carry && { carry }) }
+    const { main, lead: before } = this.batchers
     try {
-      this.plans = {
-        update: plan({ ...shared, loss: true, gradients: 'fresh', update: this.optimizer.update }),
-        lead: this.batchers.lead && carry && plan(shared, this.batchers.lead),
-      }
+      // What goes only forward is nearly as fast in little memory.
+      const lead = before && carry && plan(shared, before, settings.memory === 'full' ? 'full' : 'low')
+      const update = plan(
+        { ...shared, loss: true, gradients: 'fresh', update: this.optimizer.update },
+        main,
+        settings.memory,
+        lead?.scratchBytes,
+      )
+      this.plans = { update, lead }
     } catch (error) {
       this.optimizer.release()
       throw error

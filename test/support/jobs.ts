@@ -77,7 +77,7 @@ export function jobOf({ network, lengths = ragged, wants, upstream = false, upda
     data: area.bytes,
     carry: all.carry ? (all.carry.unit + layout.carryUnits(all.carry.slots)) * UNIT_BYTES : 0,
     scratch: compiled.scratchBytes,
-    pack: layout.packBytes,
+    pack: compiled.packBytes,
   })
   return { layout, compiled, bytes, writes, frame, counts: { B, R } }
 }
