@@ -4,11 +4,12 @@
  */
 import { readConfig } from '#lib/check/config.js'
 import { initialWeights } from '#lib/network/initialize.js'
-import { compile, noData } from '#lib/plan/compile.js'
+import { compile } from '#lib/plan/compile.js'
 import { Layout, regionBytes } from '#lib/plan/layout.js'
 import { Allocator, NONE, Region, stride, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Opcode } from '#lib/plan/operations.js'
 import { instructions } from '#lib/plan/plan.js'
+import { noData } from '#lib/plan/wants.js'
 import { createOracle } from '#lib/reference/engine.js'
 import { Batcher, setScalars } from '#lib/sequences/batch.js'
 

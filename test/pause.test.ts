@@ -5,9 +5,9 @@
 import { describe, expect, test } from 'vitest'
 import type { JobResult } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
-import type { Segments } from '#lib/plan/compile.js'
 import { UNIT_FLOATS } from '#lib/plan/memory.js'
 import { Result, Status } from '#lib/plan/operations.js'
+import type { Segments } from '#lib/plan/wants.js'
 import { createReference } from '#lib/reference/engine.js'
 import { adam, base, type JobCase, jobOf } from './support/jobs.js'
 

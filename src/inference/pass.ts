@@ -4,10 +4,11 @@
  */
 import type { JobResult, Read, Write } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
-import { type Capacity, type Compiled, type DataPlaces, noData, type Wants } from '../plan/compile.js'
+import type { Compiled } from '../plan/compile.js'
 import { Allocator, Region, stride, UNIT_BYTES } from '../plan/memory.js'
 import { Result } from '../plan/operations.js'
 import type { Budget } from '../plan/segments.js'
+import { type Capacity, type DataPlaces, noData, type Wants } from '../plan/wants.js'
 import { Batcher, type Frame, type FrameOptions, setScalars } from '../sequences/batch.js'
 import type { Sequences, Targets } from '../sequences/data.js'
 

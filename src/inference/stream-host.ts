@@ -4,10 +4,11 @@
  */
 import type { JobResult, LocalEngine, PreparedStep, Read, Write } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
-import { type Compiled, compile, noData } from '../plan/compile.js'
+import { type Compiled, compile } from '../plan/compile.js'
 import { FRAME_HEADER, FrameField, frameInts } from '../plan/frame.js'
 import { regionBytes } from '../plan/layout.js'
 import { address, Region, stride, UNIT_BYTES, unitsOf } from '../plan/memory.js'
+import { noData } from '../plan/wants.js'
 
 /** Room of one stream of B rows: the first unit of its inputs in DATA and of its states in CARRY. */
 export interface Place {

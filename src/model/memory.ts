@@ -1,9 +1,9 @@
 /* memory(): bytes by purpose, of what a model holds now and of what a run or an answer of some size would take. */
 import { chunkSize } from '../inference/chunks.js'
 import { dataFloats, roomy } from '../inference/pass.js'
-import { noData } from '../plan/compile.js'
 import { NONE, UNIT_BYTES, unitsOf } from '../plan/memory.js'
 import type { Budget } from '../plan/segments.js'
+import { noData } from '../plan/wants.js'
 import { KIND } from '../training/optimizer-state.js'
 import { momentsOf } from '../training/scalars.js'
 import type { OptimizerSettings } from '../training/settings.js'

@@ -1,8 +1,9 @@
 /* The plans of a model: each compiled once for all calls that ask for the same, and cut to a memory budget. */
 import { BpttError } from '../errors.js'
-import { type Capacity, type Compiled, compile, type DataPlaces, type Segments, type Wants } from '../plan/compile.js'
+import { type Compiled, compile } from '../plan/compile.js'
 import type { Layout } from '../plan/layout.js'
 import { type Budget, type Choice, chooseSegments, fastSegments } from '../plan/segments.js'
+import type { Capacity, DataPlaces, Segments, Wants } from '../plan/wants.js'
 
 /** Plans kept for calls to come. */
 const MOST_PLANS = 32

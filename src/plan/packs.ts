@@ -4,13 +4,13 @@
  * place serves the way forward first and the way back after it, wherever the plan does not go to and fro between them too often.
  */
 import type { ParameterName } from '../network/parameters.js'
-import type { Wants } from './compile.js'
 import type { Layout } from './layout.js'
 import { Allocator, NONE, packFloats, Region } from './memory.js'
 import { Pack } from './operations.js'
+import type { Wants } from './wants.js'
 import type { Writer } from './writer.js'
 
-type Way = 'forward' | 'backward'
+export type Way = 'forward' | 'backward'
 
 /** Rows of a segment for which packing W anew takes a few percent of what is computed with it. */
 const WORTH_PACKING = 512

@@ -8,11 +8,12 @@
  *   states kept          4·s·(R + B·L)          states, and δ of a segment
  *   computed anew        4·s·B·(T/L + 2L)       states at the borders, states and δ of a segment: least where L ≈ √(T/2)
  */
-import { type Capacity, compile, type DataPlaces, type Segments, type Wants } from './compile.js'
+import { compile } from './compile.js'
 import { segmentCount } from './frame.js'
 import type { Layout } from './layout.js'
 import { stride } from './memory.js'
 import { packsOf } from './packs.js'
+import type { Capacity, DataPlaces, Segments, Wants } from './wants.js'
 
 /** 'full': what is fastest. 'low': as little as can be. A number: at most so many bytes, and then what is fastest. */
 export type Budget = 'full' | 'low' | number

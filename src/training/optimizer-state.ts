@@ -1,9 +1,9 @@
 /* The moments of one optimiser in backend memory, and the plan's UPDATE that uses them. Owned by one train() or one trainer(). */
 import type { Write } from '../backends/engine.js'
 import type { Core } from '../model/core.js'
-import type { Update } from '../plan/compile.js'
 import { SCALAR_COUNT } from '../plan/frame.js'
 import { NONE, UNIT_FLOATS } from '../plan/memory.js'
+import type { Update } from '../plan/wants.js'
 import { allocate } from '../sequences/numbers.js'
 import { momentsOf, updateFlags, updateScalars } from './scalars.js'
 import type { UpdateSettings } from './settings.js'

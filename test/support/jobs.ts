@@ -1,9 +1,10 @@
 /* Whole jobs as train() makes them, over random weights, moments and data: for tests that hold engines, or plans, against each other. */
 import type { Network } from '#lib/network/network.js'
-import { compile, noData, type Update, type Wants } from '#lib/plan/compile.js'
+import { compile } from '#lib/plan/compile.js'
 import { Layout, regionBytes } from '#lib/plan/layout.js'
 import { Allocator, Region, stride, UNIT_BYTES, UNIT_FLOATS } from '#lib/plan/memory.js'
 import { UpdateFlag } from '#lib/plan/operations.js'
+import { noData, type Update, type Wants } from '#lib/plan/wants.js'
 import { Batcher, setScalars } from '#lib/sequences/batch.js'
 import { network } from '../model-files.js'
 import { mulberry32 } from './vectors.js'
