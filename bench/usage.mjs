@@ -19,7 +19,7 @@ export function parsed(options, allowPositionals = false) {
   }
   const number = (name, valid = () => true) => {
     const value = Number(values[name])
-    if (!(value > 0 && value < 1e5 && valid(value))) throw new UsageError(`--${name}: '${values[name]}' will not do`)
+    if (!(value > 0 && value < 1e6 && valid(value))) throw new UsageError(`--${name}: '${values[name]}' will not do`)
     return value
   }
   /** What was given, of `all`; all of them where nothing was. */

@@ -107,6 +107,17 @@ describe('npm run bench', () => {
     },
   )
 
+  test('says what a caller waits for: a first answer, and train() while it reads data of every form', () => {
+    const args = ['bench/waits.mjs', '--sequences', '100', '--processes', '1', '--backend', 'reference', '--json']
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect(status, stderr).toBe(0)
+    const { records } = JSON.parse(stdout) as { records: { what: string; seconds: { first: number; later: number | null } }[] }
+    const [reading, starting] = [true, false].map((read) => records.filter(({ what }) => what.startsWith('train(): ') === read))
+    expect([reading!.length, starting!.length]).toEqual([6, 3])
+    for (const { seconds } of reading!) expect(Math.min(seconds.first, seconds.later!)).toBeGreaterThan(0)
+    for (const { seconds } of starting!) expect(seconds).toEqual({ first: expect.any(Number), later: null })
+  }, 60_000)
+
   test('lets nothing wrong pass', () => {
     const right = Float64Array.of(2, -1, 0)
     expect(verified(Float32Array.of(2, -1.0001, 0), right)).toBeCloseTo(5e-5, 6)

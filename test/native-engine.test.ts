@@ -361,8 +361,7 @@ describe.skipIf(!native)('a native engine', () => {
       list.fill(Number.NaN, 0, width)
       list[width] = Number.NaN
       list.fill(Number.NEGATIVE_INFINITY, 2 * width, 3 * width)
-      const places = new Int32Array(9)
-      assistant.largest!(list, places)
+      const places = assistant.largest!(list, width)
       const rows = Array.from({ length: 9 }, (_, i) => [...list.subarray(i * width, i * width + width)])
       const first = (row: number[]) => Math.max(0, row.indexOf(Math.max(...row.filter((number) => !Number.isNaN(number)))))
       expect([...places]).toEqual(rows.map(first))

@@ -75,6 +75,15 @@ function candidates(): string[] {
 
 let loaded: Addon | undefined
 
+function assist({ finite, largest }: Addon): void {
+  assistant.finite = finite
+  assistant.largest = (list, size) => {
+    const places = new Int32Array(list.length / size)
+    largest(list, places)
+    return places
+  }
+}
+
 function load(): Addon {
   if (loaded) return loaded
   const reasons: string[] = []
@@ -85,8 +94,7 @@ function load(): Addon {
     }
     try {
       loaded = require(path) as Addon
-      assistant.finite = loaded.finite
-      assistant.largest = loaded.largest
+      assist(loaded)
       return loaded
     } catch (error) {
       reasons.push(`${path}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)

@@ -2,7 +2,7 @@
 import type { Core } from '../model/core.js'
 import type { Network } from '../network/network.js'
 import type { Sequences } from '../sequences/data.js'
-import { assistant, WORTH_A_CALL } from '../sequences/numbers.js'
+import { assistant } from '../sequences/numbers.js'
 import { outputsOf } from './forward.js'
 
 type Output = Network['output']
@@ -21,7 +21,7 @@ export async function predictions(core: Core, sequences: Sequences): Promise<(An
   return outputs.map((values) => {
     if (readout === 'last') return answer(output, values, values, 0)
     const steps: AnyStep[] = []
-    const places = output.head === 'softmax' ? placesOfLargest(values, size) : undefined
+    const places = output.head === 'softmax' ? assistant.largest?.(values, size) : undefined
     const { buffer } = values // asked for at every step it would take as long as the answer
     // subarray() would ask first what kind of array to make, which takes several times as long.
     for (let i = 0, at = 0; at < values.length; i++, at += size)
@@ -49,14 +49,6 @@ function answer({ head, size, labels }: Output, own: Float32Array, list: Float32
       return { kind: 'softmax', label: label(index), index, probability: list[at + index]!, probabilities: own }
     }
   }
-}
-
-/** largest() of each row of `size` numbers. */
-function placesOfLargest(list: Float32Array, size: number): Int32Array {
-  const places = new Int32Array(list.length / size)
-  if (assistant.largest && list.length >= WORTH_A_CALL) assistant.largest(list, places)
-  else for (let i = 0; i < places.length; i++) places[i] = largest(list, i * size, size)
-  return places
 }
 
 /** The first place of the largest of `size` numbers, or 0 where all are NaN. */

@@ -239,12 +239,13 @@ function allFine(list: Float32Array | Int32Array, from: number, to: number, size
 }
 
 /** Numbers from which on a call of the addon pays. */
-export const WORTH_A_CALL = 512
+const WORTH_A_CALL = 512
 
 /** What the native addon does better (native/addon/reading.h): its loader, if it comes to that, puts it here. */
 export const assistant: {
   finite?(list: Float32Array): boolean
-  largest?(list: Float32Array, places: Int32Array): void
+  /** Of each row of `size` numbers. */
+  largest?(list: Float32Array, size: number): Int32Array
 } = {}
 
 /** A list of zeros, or ERR_OUT_OF_MEMORY. */

@@ -42,14 +42,14 @@ export function sourcesOf(network: Network, xs: unknown, at: string): Sources {
 
 /** One sequence. */
 export function oneSource(network: Network, x: unknown, at: string): Sources {
-  const found = new Found()
+  const found = new Found(1)
   found.add(network, x, () => at)
   return found.sources(at)
 }
 
 function listSources(network: Network, list: readonly unknown[], at: string): Sources {
   const count = countOf(list, () => at)
-  const found = new Found()
+  const found = new Found(count)
   let b = 0
   const path = () => `${at}[${b}]`
   for (; b < count; b++) found.add(network, list[b], path, b === 0 ? at : undefined)
@@ -66,14 +66,14 @@ function tensorSources(network: Network, { data, shape, lengths }: Dense, at: st
       expected: `at most ${LIMITS.SIZE}`,
       received: String(B),
     })
-  const steps = lengths === undefined ? new Array<number>(B).fill(T) : integersOf(lengths, () => `${at}.lengths`, T)
+  const steps = lengths === undefined ? new Float64Array(B).fill(T) : integersOf(lengths, () => `${at}.lengths`, T)
   checkCount(steps.length, B, `${at}.lengths`, at)
   return { given: checkedSteps(steps, at), dense: data, padded: T, each: [], nested: [] }
 }
 
-function checkedSteps(steps: readonly number[], at: string): Int32Array {
+function checkedSteps(steps: readonly number[] | Float64Array, at: string): Int32Array {
   let total = 0
-  for (const count of steps) total += count
+  for (let b = 0; b < steps.length; b++) total += steps[b]!
   if (total > LIMITS.COUNT)
     throw new BpttError('ERR_OUT_OF_RANGE', 'has too many steps', {
       at,
@@ -93,11 +93,23 @@ function checkShape({ input }: Network, shape: readonly number[], leading: reado
   throw new BpttError('ERR_SHAPE_MISMATCH', 'does not fit the input', { at: `${at()}.shape`, expected, received: shapeText(shape) })
 }
 
+/** Sequences for which there is room at once: lists that grow take ten times as long, but a user's list can be as long and have nothing in it. */
+const MOST_ROOM = 2 ** 20
+
 /** What was found in a list so far. */
 class Found {
-  private readonly steps: number[] = []
-  private readonly each: Flat[] = []
-  private readonly nested: boolean[] = []
+  private count = 0
+  private readonly steps: number[]
+  private readonly each: Flat[]
+  private readonly nested: boolean[]
+
+  /** @param count of the list */
+  constructor(count: number) {
+    const room = Math.min(count, MOST_ROOM)
+    this.steps = new Array(room)
+    this.each = new Array(room)
+    this.nested = new Array(room)
+  }
 
   sources(at: string): Sources {
     const { steps, each, nested } = this
@@ -105,9 +117,10 @@ class Found {
   }
 
   private push(steps: number, data: Flat, nested = false) {
-    this.steps.push(steps)
-    this.each.push(data)
-    this.nested.push(nested)
+    const b = this.count++
+    this.steps[b] = steps
+    this.each[b] = data
+    this.nested[b] = nested
   }
 
   /** `whole`: what holds the list, where this is its first sequence, for the hint that the list may be one sequence itself. */
