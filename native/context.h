@@ -64,7 +64,7 @@ struct NetStep {
   bool back = false;  // which way the last step went through the columns
 };
 
-// w [K of the first layer], or one token; o [N].
+// w [K of the first layer], or one token; o [stride(N)].
 using StepFunction = void (*)(NetStep &step, const void *w, float *o);
 // Whether no element of x [n] is infinite or NaN.
 using FiniteFunction = bool (*)(const float *x, int64_t n);

@@ -17,6 +17,9 @@ std::unique_ptr<Fused> Fused::of(const Program &program, const Frame &frame, con
   return fused;
 }
 
+// Floats of a row of activations.
+static int64_t stride(int64_t size) { return (size + UNIT_FLOATS - 1) / UNIT_FLOATS * UNIT_FLOATS; }
+
 bool Fused::read(const Program &program, const Frame &frame, const Place &input, const Place &output) {
   // A sequence that comes from its carried state and leaves one there.
   if (frame.B != 1 || frame.T != 1 || frame.base[0] != 0 || frame.init[0] < 0 || frame.slot[0] != frame.init[0] ||
@@ -84,7 +87,8 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
   if (product[project::x] != a[last::dst] || product[project::K] != layers_.back().S ||
       product[project::bias2] != NONE || !passing(product[project::y]) ||
       activation[activate::z] != product[project::y] || activation[activate::N] != product[project::N] ||
-      activation[activate::o] != output.at || !passing(output.at) || output.bytes != product[project::N] * FLOAT)
+      activation[activate::o] != output.at || !passing(output.at) ||
+      output.bytes != stride(product[project::N]) * FLOAT)
     return false;
   V_ = product[project::pack];
   c_ = product[project::bias];
@@ -96,12 +100,11 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
 void Fused::resolve(const Regions &regions) {
   for (size_t k = 0; k < layers_.size(); k++) {
     const Layer &l = layers_[k];
-    const int64_t stride = (l.S + UNIT_FLOATS - 1) / UNIT_FLOATS * UNIT_FLOATS;
     steps_[k] = {regions.at(l.U),
                  regions.at(l.W),
                  regions.at(l.b),
                  regions.at(l.bh),
-                 regions.at(l.carry) + l.carried * stride,
+                 regions.at(l.carry) + l.carried * stride(l.S),
                  l.K,
                  l.S,
                  l.cell};

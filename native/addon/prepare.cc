@@ -4,15 +4,15 @@
 namespace bptt {
 namespace {
 
-// A step and the arrays that it reads and writes, which lie in one buffer, the output last: the memory stays where it
-// is until that is detached or shrunk, and shows in the output's length.
+// A step and the arrays that it reads and writes, which lie in one buffer, the output last. The memory stays where it
+// is until that is detached. native.ts, the only one to call, looks for that before each call, in a nanosecond; from
+// here it takes nine.
 struct Prepared {
   std::unique_ptr<Step> step;
   const void *input;
   int64_t floats;  // of the input; 0 where it is tokens
   void *output;
-  size_t length;
-  napi_ref reference = nullptr;  // to the output
+  napi_ref reference = nullptr;  // to the output: keeps the buffer
 };
 
 // The hot call of a stream: no arguments, no allocation. Returns undefined, or false where an input is not finite.
@@ -21,12 +21,6 @@ napi_value run_step(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
   const auto &prepared = *static_cast<const Prepared *>(data);
   return guarded(env, [&]() -> napi_value {
-    napi_value output = nullptr;
-    size_t length = 0;
-    if (napi_get_reference_value(env, prepared.reference, &output) != napi_ok ||
-        napi_get_typedarray_info(env, output, nullptr, &length, nullptr, nullptr, nullptr) != napi_ok ||
-        length != prepared.length)
-      fail("ERR_DETACHED", "an array of this stream was transferred or resized");
     napi_value refused = nullptr;
     if (!prepared.step->run(prepared.input, prepared.floats, prepared.output)) napi_get_boolean(env, false, &refused);
     return refused;
@@ -57,8 +51,8 @@ napi_value prepare(napi_env env, napi_callback_info info) {
         static_cast<char *>(input.data) + input.bytes() > static_cast<void *>(output.data()))
       fail("ERR_INVALID_ARG", "output does not lie behind input in one buffer");
     std::unique_ptr<Prepared> prepared(new Prepared{handle->engine->prepare(request), input.data,
-                                                    input.type == napi_float32_array ? input.length : 0, output.data(),
-                                                    output.size()});
+                                                    input.type == napi_float32_array ? input.length : 0,
+                                                    output.data()});
     handle->report(env);
 
     const auto finalize = [](napi_env env, void *data, void *) {

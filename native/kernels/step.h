@@ -34,8 +34,7 @@ void step(NetStep &x, const void *input, float *o) {
   const float *soon = large ? next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S : nullptr;
   multiply_row({x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room, soon, NR * next.S}, x.N,
                x.back);
-  activate_row(x.room, x.room, x.N, x.head);
-  for (int64_t j = 0; j < x.N; j += VW) store_part(o + j, load(x.room + j), x.N - j);
+  activate_row(o, x.room, x.N, x.head);
 }
 
 }  // namespace

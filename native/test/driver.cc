@@ -185,7 +185,7 @@ static bool check_step(const Kernels &kernels) {
   std::vector<LayerStep> steps;
   for (const Layer &l : layers)
     steps.push_back({at(x, l.Up), at(x, l.Wp), place(l.b), place(l.bh), at(x, l.s), l.K, l.S, l.cell});
-  std::vector<float> room(1024), o(size_t(N) + 1, 0.25f);
+  std::vector<float> room(1024), o(size_t(stride(N)) + 1, 0.25f);
   NetStep step{steps.data(), depth, tokens, at(x, Vp), place(bias), N, head, room.data()};
   for (int turn = 0; turn < 2; turn++) {
     int32_t below = w;
@@ -201,11 +201,11 @@ static bool check_step(const Kernels &kernels) {
     run(kernels, OP_PROJECT, x, {z, below, V, Vp, bias, NONE, N, S, ROWS_STEPS}, 1);
     run(kernels, OP_ACTIVATE, x, {z, z, N, head, ROWS_STEPS}, 1);
     kernels.step(step, at(x, w), o.data());
-    bool ok = o[size_t(N)] == 0.25f && kernels.finite(o.data(), N + 1);
+    bool ok = o.back() == 0.25f && kernels.finite(o.data(), N);
     for (const float bad : {INFINITY, -INFINITY, NAN}) {
-      std::vector<float> row(o);
+      std::vector<float> row(o.begin(), o.begin() + N);
       row[bits() % row.size()] = bad;
-      ok &= !kernels.finite(row.data(), N + 1);
+      ok &= !kernels.finite(row.data(), N);
     }
     for (int32_t n = 0; n < N; n++) ok &= same(at(x, z)[n], o[size_t(n)]);
     for (const Layer &l : layers)

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers'
 import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
-import { WORKSPACE_BYTES } from '../plan/memory.js'
+import { stride, WORKSPACE_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS } from '../plan/operations.js'
 import { assistant, borrow } from '../sequences/numbers.js'
 import type {
@@ -212,21 +212,22 @@ class NativeEngine implements Engine, LocalEngine {
   }
 
   prepare({ bytes, plan, frame, input, output }: StepJob): PreparedStep {
-    // In one buffer, so that the addon need look at one of them before it uses both.
-    const buffer = allocate(() => new ArrayBuffer(4 * (input.length + output.length)))
+    // In one buffer, so that one look tells whether both are there; and outputs to whole units, as the addon writes them.
+    const buffer = allocate(() => new ArrayBuffer(4 * (input.length + stride(output.length))))
     const x = input.kind === 'int32' ? new Int32Array(buffer, 0, input.length) : new Float32Array(buffer, 0, input.length)
     const y = new Float32Array(buffer, 4 * input.length)
     const step = calling(() =>
       this.addon.prepare(this.handle, new Float64Array(bytes), plan.id, plan.code, plan.constants, frame, input.at, x, output.at, y),
     )
     const run = () => {
+      if (y.length === 0) throw new BpttError('ERR_DETACHED', 'an array of this stream was transferred')
       try {
         return step() === undefined
       } catch (error) {
         throw translated(error)
       }
     }
-    return { input: x, output: y, run }
+    return { input: x, output: y.subarray(0, output.length), run }
   }
 
   stop(): void {
