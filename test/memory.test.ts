@@ -5,11 +5,13 @@
 import { type BpttError, type Memory, RNN, type TrainOptions } from 'bptt'
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '#lib/check/config.js'
+import { Core } from '#lib/model/core.js'
 import { compile } from '#lib/plan/compile.js'
 import { Layout } from '#lib/plan/layout.js'
 import { NONE } from '#lib/plan/memory.js'
 import { chooseSegments } from '#lib/plan/segments.js'
 import { noData } from '#lib/plan/wants.js'
+import { train } from '#lib/training/train.js'
 import { inChild } from './support/child.js'
 import { errorOf } from './support/mistakes.js'
 import { BACKENDS, onEach, TARGETS } from './support/targets.js'
@@ -114,6 +116,28 @@ describe('a limit', () => {
     await expect(model().train(data, { memory } as Any)).rejects.toMatchObject({ at: 'options.memory' })
     expect(() => model().trainer({ memory } as Any)).toThrow(/options\.memory/)
     expect(() => model().memory({ length: 3, memory } as Any)).toThrow(/options\.memory/)
+  })
+})
+
+onEach(BACKENDS, ({ config: target }) => {
+  it('reads weights into the array of those before, unless somebody holds them', async () => {
+    const { network, ...runtime } = readConfig({ input: 5, state: 20, output: 3, ...target })
+    const core = new Core(network, runtime)
+    const once = () => train(() => core, { x, y: classes(3) }, { epochs: 1 })
+    const first = core.weights()
+    const drawn = first.slice()
+    await once()
+    if (target.backend === 'native') expect(core.weights()).toBe(first)
+    const held = core.held()!
+    const then = held.slice()
+    expect(then).not.toEqual(drawn)
+    await once()
+    expect(held).toEqual(then)
+    expect(core.weights()).not.toEqual(then)
+    const last = core.weights()
+    await once()
+    if (target.backend === 'native') expect(core.weights()).toBe(last)
+    core.dispose()
   })
 })
 

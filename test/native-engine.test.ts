@@ -333,6 +333,23 @@ describe.skipIf(!native)('a native engine', () => {
     engine.stop()
   })
 
+  it('fills the array that it is given for what it reads, but not where the job or one before it goes wrong', async () => {
+    const { job } = layerJob(3, 20, 4, 6)
+    const into = new Float32Array(job.reads[0]!.length)
+    const want = local().run(job).reads[0]!
+    const { reads } = await remote().submit({ ...job, into })
+    expect(reads[0]).toBe(into)
+    expect(into).toEqual(want)
+    into.fill(7)
+    const engine = remote()
+    const read = { at: HOME, kind: 'float32', length: into.length } as const
+    const running = engine.submit({ ...longJob(), reads: [] })
+    const queued = engine.submit({ ...longJob(1), writes: [], reads: [read], into })
+    engine.dispose()
+    for (const lost of [running, queued]) await expect(lost).rejects.toMatchObject({ code: 'ERR_DISPOSED' })
+    expect(into.every((value) => value === 7)).toBe(true)
+  })
+
   it('copies what it is given during the call', async () => {
     const { job } = layerJob(3, 20, 4, 6)
     const want = local().run(job).reads[0]!

@@ -150,7 +150,8 @@ void settle(napi_env env, Instance &instance, Pending &pending) noexcept {
     napi_get_reference_value(env, pending.outputs, &value);
     std::optional<Fault> undelivered;
     try {
-      if (!pending.job->fault) deliver(env, value, *pending.job);
+      // What a job that failed has left goes nowhere, not even by one that was queued behind it.
+      if (!pending.job->fault && !pending.job->engine->disposed()) deliver(env, value, *pending.job);
     } catch (const Fault &caught) {
       undelivered = caught;
     }

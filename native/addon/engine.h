@@ -80,6 +80,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void dispose();
   int64_t bytes() const;
 
+  bool disposed() const { return disposed_; }
   // Throws Fault ERR_DISPOSED or ERR_BUSY.
   void must_be_free() const {
     if (disposed_ || jobs_ > 0) refuse();

@@ -54,6 +54,8 @@ export interface Job {
   readonly frames: Int32Array
   readonly count: number
   readonly reads: readonly Read[]
+  /** For the last of them, in place of a fresh array: nobody else's, and only an engine in this process fills it, when all has gone well. */
+  readonly into?: Float32Array | undefined
 }
 
 export interface JobResult {

@@ -131,12 +131,13 @@ function allocate<T>(body: () => T): T {
   }
 }
 
-function jobArguments({ bytes, plan, frames, count, writes, reads }: Job): JobArguments {
+function jobArguments({ bytes, plan, frames, count, writes, reads, into }: Job): JobArguments {
   const outputs = allocate(() => [
     new Float64Array(count * RESULT_FIELDS),
-    ...reads.map(({ kind, length, inside }) =>
-      kind === 'float64' ? new Float64Array(length) : inside ? borrow(Float32Array, length, () => 'reads') : new Float32Array(length),
-    ),
+    ...reads.map(({ kind, length, inside }, i) => {
+      if (into && i === reads.length - 1) return into
+      return kind === 'float64' ? new Float64Array(length) : inside ? borrow(Float32Array, length, () => 'reads') : new Float32Array(length)
+    }),
   ])
   const at = new Int32Array(writes.length + reads.length)
   writes.forEach((write, i) => {

@@ -35,6 +35,7 @@ export interface PassRequest {
   readonly memory?: number | undefined
   /** backward(): packed upstream gradients, made for this frame. */
   readonly upstream?: (frame: Frame) => { dz?: Float32Array; dzSteps?: Float32Array; ds?: readonly Float32Array[] }
+  readonly readsWeights?: boolean
   readonly reads: (compiled: Compiled, frame: Frame) => Record<string, Read>
 }
 
@@ -125,6 +126,7 @@ export async function passNow(core: Core, request: PassRequest, weights = reques
     count: 1,
     writes: request.writes ? [...request.writes, ...writes] : writes,
     reads: [...Object.values(named), ...finals],
+    readsWeights: request.readsWeights,
     dataBytes: bytes,
     carryBytes,
   }

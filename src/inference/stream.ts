@@ -9,14 +9,14 @@ import { allOf, type Place, StreamHost, stepFrame, stepOrder } from './stream-ho
 
 /** Places of streams that nobody holds any more are given back to their host. */
 const dropped = new FinalizationRegistry<() => void>((release) => release())
-const hosts = new WeakMap<Core, { weights: Float32Array; host: StreamHost }>()
+const hosts = new WeakMap<Core, { version: number; host: StreamHost }>()
 
 /** The host of the weights as they are now. */
 function hostOf(core: Core): StreamHost {
-  const weights = core.weights()
+  const { version } = core
   let entry = hosts.get(core)
-  if (entry?.weights !== weights) {
-    entry = { weights, host: new StreamHost(core) }
+  if (entry?.version !== version) {
+    entry = { version, host: new StreamHost(core) }
     hosts.set(core, entry)
     core.adopt(entry.host.engine)
   }

@@ -30,6 +30,8 @@ export interface Turn {
   readonly count: number
   readonly writes?: readonly Write[]
   readonly reads?: readonly Read[]
+  /** The weights that it leaves become the host's. */
+  readonly readsWeights?: boolean | undefined
   /** Core.held(), to answer from those weights even if others have been set meanwhile. */
   readonly weights?: Float32Array | undefined
   /** Core.memory as it was when what the turn builds on was put there. */
@@ -66,7 +68,12 @@ export class Core {
   /** Counts the engines that were lost: what was kept in the memory of one is not in that of the next. */
   memory = 0
 
+  /** Counts the weights that the host has had. */
+  version = 0
+
   private host: Float32Array | undefined
+  /** Somebody may look at the host's array even when others have come, which must not go into it then. */
+  private isHeld = false
   /** The engine's parameters are older than the host's. */
   private uploadNeeded = true
   /** What was uploaded last, until the engine changes it. */
@@ -98,7 +105,7 @@ export class Core {
     this.host = weights
   }
 
-  /** The weights as of the last update that was read back: do not write. */
+  /** The weights as of the last update that was read back: do not write, and look at them now. */
   weights(): Float32Array {
     this.host ??= initialWeights(this.network)
     return this.host
@@ -106,13 +113,14 @@ export class Core {
 
   /** Replaces the weights. */
   setWeights(weights: Float32Array): void {
-    this.host = weights
+    this.take(weights)
     this.uploadNeeded = true
   }
 
-  /** Takes over weights that the engine has already. */
-  weightsRead(weights: Float32Array): void {
+  private take(weights: Float32Array): void {
     this.host = weights
+    this.isHeld = false
+    this.version++
   }
 
   get options(): EngineOptions {
@@ -186,7 +194,9 @@ export class Core {
 
   /** The weights as they are, for a read of several turns; none while a writer changes them, or before they are drawn. */
   held(): Float32Array | undefined {
-    return this.writer === undefined ? this.host : undefined
+    if (this.writer !== undefined) return undefined
+    this.isHeld = true
+    return this.host
   }
 
   /** What a turn must upload first. */
@@ -228,6 +238,7 @@ export class Core {
     if (effect === 'packs forward') this.packed = 'forward'
     if (effect === 'packs all') this.packed = 'all'
     this.check()
+    if (turn.readsWeights) this.take((result.reads as Float32Array[]).pop()!)
     return result
   }
 
@@ -247,13 +258,16 @@ export class Core {
 
   private async submit(engine: Engine, turn: Turn, writes: readonly Write[] = []): Promise<JobResult> {
     const next = this.room(turn)
+    const { reads = [], readsWeights } = turn
+    const weights: Read = { at: this.layout.p, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
     const job: Job = {
       bytes: regionBytes(next),
       writes,
       plan: turn.compiled.plan,
       frames: turn.frames,
       count: turn.count,
-      reads: turn.reads ?? [],
+      reads: readsWeights ? [...reads, weights] : reads,
+      into: readsWeights && !this.isHeld ? this.host : undefined,
     }
     try {
       const running = engine.submit(job)
@@ -303,11 +317,6 @@ export class Core {
 
   endResidence(who: object): void {
     this.residents.delete(who)
-  }
-
-  /** A read of all parameters. */
-  readWeights(): Read {
-    return { at: this.layout.p, kind: 'float32', length: this.layout.table.units * UNIT_FLOATS }
   }
 
   /** Plans.within(), of all that this model takes. */

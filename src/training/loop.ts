@@ -237,7 +237,7 @@ export class Training {
       ...this.nothing(),
       frames: frames.ints,
       count: frames.count,
-      reads: readsWeights ? [this.core.readWeights()] : [],
+      readsWeights,
       taken,
     }
     return updates ? turn : { ...turn, compiled: this.plans.lead! }
@@ -265,7 +265,7 @@ export class Training {
   }
 
   /** Books a job's results and reports; but where something is decided at an epoch's end, that is conclude()'s. */
-  private book(job: JobPlan, { results, reads, seconds }: JobResult): void {
+  private book(job: JobPlan, { results, seconds }: JobResult): void {
     const { frames, updates, readsWeights, decides } = job
     let rows = 0
     let n = 0
@@ -276,10 +276,7 @@ export class Training {
     }
     if (updates && n > 0) this.inStep = false
     if (rows > 0) this.jobs.secondsPerRow = seconds / rows || 1e-9
-    if (readsWeights) {
-      this.core.weightsRead(reads[0] as Float32Array)
-      this.inStep = true
-    }
+    if (readsWeights) this.inStep = true
     if (readsWeights && !decides && n === frames.count) this.tell(frames.epoch[n - 1]!)
   }
 
@@ -308,7 +305,7 @@ export class Training {
     const loss = validation?.loss ?? progress.loss
     const { earlyStopping } = this.settings
     if (!this.best || Number.isNaN(this.best.loss) || loss < this.best.loss - (earlyStopping?.minDelta ?? 0)) {
-      this.best = { progress, loss, weights: earlyStopping?.restoreBest ? this.core.weights() : undefined }
+      this.best = { progress, loss, weights: earlyStopping?.restoreBest ? this.core.weights().slice() : undefined }
       this.sinceBest = 0
     } else this.sinceBest++
     this.report(progress)
@@ -350,9 +347,8 @@ export class Training {
   /** Leaves the weights of the last whole update (or the best ones) in the model. */
   private async settle(): Promise<void> {
     if (!this.inStep) {
-      const read = { ...this.nothing(), memory: undefined, reads: [this.core.readWeights()] }
-      const { reads } = await this.core.inTurn(() => this.core.run(read, 'updates'))
-      this.core.weightsRead(reads[0] as Float32Array)
+      const turn = { ...this.nothing(), memory: undefined, readsWeights: true }
+      await this.core.inTurn(() => this.core.run(turn, 'updates'))
     }
     const kept = this.ending?.kind === 'stop' || !this.ending ? this.best?.weights : undefined
     if (kept) this.core.setWeights(kept)

@@ -30,7 +30,7 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
       const initial = readInitialState(core.network, initialState as State, sequences.count)
       const release = core.startWriting('step()')
       try {
-        const { loss, frame, norm, status, final, read } = await pass(core, {
+        const { loss, frame, norm, status, final } = await pass(core, {
           sequences,
           targets,
           wants: { loss: true, gradients: 'fresh', update: optimizer.update },
@@ -40,7 +40,8 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
           writes: optimizer.starts,
           memory,
           budget: settings.memory,
-          reads: () => ({ weights: core.readWeights() }),
+          reads: () => ({}),
+          readsWeights: true,
         })
         optimizer.starts = []
         memory = core.memory
@@ -49,7 +50,6 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
           throw await nonfinite(core, examples, { epoch: 0, batch: 0, ids }, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient')
         }
         optimizer.updates++
-        core.weightsRead(read['weights'] as Float32Array)
         const finalState = { layers: final!.map((s, k) => ({ s: { shape: [sequences.count, core.network.state[k]!], data: s } })) }
         return { loss: frame.weight > 0 ? loss / frame.weight : 0, gradientNorm: norm, finalState }
       } finally {
