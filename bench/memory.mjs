@@ -33,14 +33,25 @@ const TINY = { id: 'tiny', B: 1, T: 2, r: 1, s: 1, t: 2, readout: 'last', f: 'ta
 
 const status = (name) => 1024 * Number(new RegExp(`${name}:\\s*(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))[1])
 
+/** The data of a cell, from the files that every contestant reads: what it takes to make them is no part of a step. */
+function dataIn(folder, { B, T, r, readout }) {
+  const [x, y] = ['x', 'y'].map((name) => readFileSync(join(folder, name)))
+  const classes = new Int32Array(y.buffer, y.byteOffset, y.length / 4)
+  return {
+    x: { data: new Float32Array(x.buffer, x.byteOffset, x.length / 4), shape: [B, T, r] },
+    y: readout === 'all' ? { data: classes, shape: [B, T] } : classes,
+  }
+}
+
 /** Of a cell, in this process: bytes. */
-async function own({ B, T, r, s, t, readout }, backend, memory) {
+async function own(cell, backend, memory, folder) {
+  const { B, T, r, s, t, readout } = cell
   const config = { output: t, readout, init: 'pytorch', backend, threads: 1 }
   const train = (model, data, epochs) => model.train(data, { epochs, batchSize: B, memory, optimizer: { sgd: { lr: 0.01 } } })
   await train(new RNN({ ...config, input: 1, state: 1 }), examples({ ...TINY, t, readout }, 2), 1)
   globalThis.gc()
   const idle = status('VmRSS')
-  const data = examples({ B, r, t, readout }, T)
+  const data = dataIn(folder, cell)
   const model = new RNN({ ...config, input: r, state: s })
   void model.U // draws the weights
   globalThis.gc()
@@ -52,11 +63,17 @@ async function own({ B, T, r, s, t, readout }, backend, memory) {
   return { peak, total, states, least: parameters + gradients + batch + kept }
 }
 
-function ownProcess(id, backend, memory) {
-  const args = ['--expose-gc', fileURLToPath(import.meta.url), '--child', JSON.stringify({ id, backend, memory })]
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(stderr)
-  return JSON.parse(stdout)
+function ownProcess(cell, backend, memory) {
+  const folder = mkdtempSync(join(tmpdir(), 'bptt-memory-'))
+  try {
+    write(folder, { f: 'tanh', ...cell })
+    const args = ['--expose-gc', fileURLToPath(import.meta.url), '--child', JSON.stringify({ id: cell.id, backend, memory, folder })]
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    if (status !== 0) throw new Error(stderr)
+    return JSON.parse(stdout)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
 /** The same of PyTorch; undefined, with a note, where it is not there. */
@@ -117,8 +134,8 @@ async function main() {
   if (values.help) return console.log(HELP)
   const cellOf = (wanted) => cells.find(({ id }) => id === wanted)
   if (values.child) {
-    const { id, backend, memory } = JSON.parse(values.child)
-    return console.log(JSON.stringify(await own(cellOf(id), backend, memory)))
+    const { id, backend, memory, folder } = JSON.parse(values.child)
+    return console.log(JSON.stringify(await own(cellOf(id), backend, memory, folder)))
   }
   const ids = among(
     'cells',
@@ -128,7 +145,7 @@ async function main() {
   const rows = []
   for (const cell of ids) {
     const theirs = values.python && (await torch(cellOf(cell), values.python))
-    for (const memory of ['full', 'low']) rows.push({ cell, memory, backend, ...ownProcess(cell, backend, memory), torch: theirs })
+    for (const memory of ['full', 'low']) rows.push({ cell, memory, backend, ...ownProcess(cellOf(cell), backend, memory), torch: theirs })
   }
   console.log(values.json ? JSON.stringify(rows, null, 1) : table(rows))
 }
