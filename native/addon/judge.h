@@ -8,8 +8,9 @@ namespace bptt {
 using Clock = std::chrono::steady_clock;
 
 // Goes by windows of whole frames. One in which waiting took a good part of the time is held against the next, done
-// alone; what is slower is then left for several times as long as it took, twice as many each time it is found to be so
-// again: in the end to look costs a sixty-fourth, however long a frame lasts.
+// alone, and so is one every few seconds, and the first: where threads take memory away from each other, that is no
+// waiting. What is slower is then left for several times as long as it took, twice as many each time it is found to be
+// so again: in the end to look costs a sixty-fourth, however long a frame lasts.
 class Judge {
  public:
   bool together() const { return mode_ == TOGETHER; }
@@ -35,13 +36,13 @@ class Judge {
 
  private:
   static constexpr auto WINDOW = std::chrono::milliseconds(20);
-  static constexpr int SHORTEST = 4, LONGEST = 64;
+  static constexpr int SHORTEST = 4, LONGEST = 64, CALM = 256;
   enum Mode { TOGETHER, TRIAL, ALONE };
 
   void decide(double speed, bool waiting) {
     rest_ -= time_;
     if (mode_ == TOGETHER) {
-      if (!waiting || rest_ > rest_.zero()) return;
+      if (rest_ > (waiting ? rest_.zero() : -calm_)) return;
       together_ = speed;
       lost_ = time_;
       mode_ = TRIAL;
@@ -50,6 +51,7 @@ class Judge {
       mode_ = better ? ALONE : TOGETHER;
       int &patience = better ? doubt_ : trust_;
       rest_ = patience * (better ? lost_ : time_);
+      calm_ = better ? calm_.zero() : CALM * time_;
       patience = smaller(2 * patience, LONGEST);
       (better ? trust_ : doubt_) = SHORTEST;
     } else if (rest_ <= rest_.zero()) {
@@ -64,6 +66,7 @@ class Judge {
   Clock::time_point last_;
   Clock::duration time_{}, waited_{};
   Clock::duration rest_{};  // until the decision may change
+  Clock::duration calm_{};  // for so long after that it does where nobody waits
   Clock::duration lost_{};  // what the window before a trial took
 };
 

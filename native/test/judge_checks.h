@@ -60,8 +60,10 @@ static void check_judge() {
   const auto always = [](Machine machine) { return [machine](double) { return machine; }; };
   {
     Judge judge;
-    const Course course = follow(judge, 10, FRAME, always({1.9, 1, 0.1}));
-    check(course.modes.find('A') == std::string::npos, "judge: a good pair worked alone: %s", course.modes.c_str());
+    const Course course = follow(judge, 20, FRAME, always({1.9, 1, 0.1}));
+    check(course.work > 20 * 1.9 * 0.995, "judge: a good pair did %.4f of its best", course.work / 38);
+    for (const int alone : runs(course.modes, 'A'))
+      check(alone == 1, "judge: a good pair worked alone for %d windows", alone);
   }
   {
     Judge judge;
@@ -69,7 +71,8 @@ static void check_judge() {
     check(course.work > 20 * 1.4 * 0.97, "judge: a pair that waits but gains did %.3f of its best", course.work / 28);
   }
   for (const double frame : {FRAME / 100, FRAME, 0.1}) {
-    for (const Machine machine : {Machine{0.2, 1, 0.8}, {0.5, 1, 0.5}, {0.9, 1, 0.3}, {0.99, 1, 0.25}}) {
+    for (const Machine machine :
+         {Machine{0.2, 1, 0.8}, {0.5, 1, 0.5}, {0.9, 1, 0.3}, {0.99, 1, 0.25}, {0.9, 1, 0}, {0.5, 1, 0.1}}) {
       Judge judge;
       const double seconds = 20 + 300 * frame;
       const Course course = follow(judge, seconds, frame, always(machine));
