@@ -14,7 +14,7 @@ export let part: i32 = 0
 export let parts: i32 = 1
 
 /** A thread's own places, from OWN + part · OWN_BYTES on. Before them are the table of bases and what team.ts keeps. */
-export const OWN: usize = 1024
+export const OWN: usize = 1536
 export const OWN_BYTES: usize =
   (((<usize>COLUMNS) << 2) + 1024 + 1024 + ((<usize>(CHUNK + UNITS)) << 5) + ((<usize>(CHUNK * (UNITS + 4))) << 2) + 63) & ~63
 /** Sixteen sums of a softmax, then the result of a helper. */
@@ -79,30 +79,8 @@ export function high(n: i32, grain: i32): i32 {
   return cut(n, grain, part + 1, parts)
 }
 
-// Long operations are not shared out beforehand: threads take shares (take() in team.ts), so that they end together where one's processor
-// is slower than another's, or has other things to do. First one of seven eighths of its part for each thread, then as many of an eighth.
-
-/** The share in hand. */
-export let shareBegin: i32 = 0
-export let shareEnd: i32 = 0
-
-/** Puts share `number` of 0 … n in hand, cut at multiples of grain, or of the sequences where grain is 0. @returns whether there is one */
-export function hold(number: i32, n: i32, grain: i32): bool {
-  if (number >= (parts == 1 ? 1 : 2 * parts)) return false
-  shareBegin = edge(number, n, grain)
-  shareEnd = edge(number + 1, n, grain)
-  return true
-}
-
-function edge(number: i32, n: i32, grain: i32): i32 {
-  const at = parts == 1 ? 8 * number : min(7 * number, 6 * parts + number)
-  if (grain) return cut(n, grain, at, 8 * parts)
-  const q = cutSequences(at, 8 * parts)
-  return q == B ? B : min(B, (q + 2) & ~3) // whole tiles
-}
-
 /** So much of 0 … n: at / all. */
-function cut(n: i32, grain: i32, at: i32, all: i32): i32 {
+export function cut(n: i32, grain: i32, at: i32, all: i32): i32 {
   return min(n, <i32>(((<i64>(n + grain - 1) / grain) * at) / all) * grain)
 }
 

@@ -2,6 +2,7 @@
 // Letters: N outputs, z logits, y targets, w weights, o outputs; q a sequence, i a step, j an output.
 import {
   active,
+  B,
   COLUMNS,
   first,
   from,
@@ -26,6 +27,7 @@ import { copyRow, zeroRow } from './move'
 import { skips } from './pause'
 import * as plan from './plan.gen'
 import { rowsOf } from './project'
+import { next, shareBegin, shareEnd, shareStep } from './share'
 import { laneMask, loadPart } from './simd'
 
 /** Multiplications that take as long as an output. */
@@ -162,13 +164,11 @@ function weigh(dz: usize, o: usize, y: usize, w: usize, scale: f32, N: i32): voi
 }
 
 export function LOSS(args: usize): void {
-  if (int(args, plan.LOSS_rows) == plan.ROWS_BATCH) {
-    for (let q = Q0; q < Q1; q++) lossOfRow(args, q, int(tbase, q), true)
-  } else {
-    for (let i = 0; i < T; i++) {
-      const end = min(Q1, int(active, i))
-      for (let q = Q0; q < end; q++) lossOfRow(args, int(start, i) + q, int(tbase, q) + i, i >= int(from, q))
-    }
+  const atEnd = int(args, plan.LOSS_rows) == plan.ROWS_BATCH
+  while (next(B, 4, atEnd ? 1 : T)) {
+    const i = shareStep
+    const end = atEnd ? shareEnd : min(shareEnd, int(active, i))
+    for (let q = shareBegin; q < end; q++) lossOfRow(args, atEnd ? q : int(start, i) + q, int(tbase, q) + i, atEnd || i >= int(from, q))
   }
 }
 

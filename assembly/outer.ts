@@ -1,10 +1,10 @@
 // Gradients of matrices: dM [N, K] += Σ_rows dy[row, n]·x[row, k], rows in descending packed order, each element one chain. Used by
 // project.ts and recur.ts. Rows are taken in chunks; between chunks the chains rest in float32.
-import { CHUNK, EDGE, int, LEFT, PANEL, SOURCES, shareBegin, shareEnd, start, stride, T, UNITS } from './context'
+import { CHUNK, EDGE, int, LEFT, PANEL, SOURCES, start, stride, T, UNITS } from './context'
 import { skips } from './pause'
+import { next, shareBegin, shareEnd, shareStep } from './share'
 import { loadPart, storePart, TILE_ROWS } from './simd'
-import { take } from './team'
-import { lowTile, TALL, tiles } from './tile'
+import { lowTile, tiles } from './tile'
 
 /** Rows of dy of at most so many bytes are read where they are. */
 const DIRECT: usize = 1024
@@ -16,19 +16,11 @@ const DIRECT: usize = 1024
 export function matrixGradient(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: i32): void {
   // Shared out along the longer side, so that as little as possible is packed twice.
   const down = N > K
-  while (take(down ? N : K, down ? TALL : 8)) {
-    if (shareBegin == shareEnd) continue
-    const top = down ? shareBegin : 0
-    const bottom = down ? shareEnd : N
-    block(dM, dy, x, s0, N, K, rows, top, bottom, down ? 0 : shareBegin, down ? K : shareEnd)
-  }
-}
-
-/** The rows [top, bottom) and columns [left, right) of dM. */
-function block(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: i32, top: i32, bottom: i32, left: i32, right: i32): void {
   let step = T - 1
-  for (let end = rows; end > 0; end -= CHUNK) {
+  while (next(down ? N : K, down ? TILE_ROWS : 8, (rows + CHUNK - 1) / CHUNK)) {
+    const end = rows - shareStep * CHUNK
     const count = min(CHUNK, end)
+    if (int(start, step + 1) < end) step = T - 1
     for (let j = 0; j < count; j++) {
       const row = end - 1 - j
       let from = x + <usize>row * stride(K)
@@ -40,9 +32,11 @@ function block(dM: usize, dy: usize, x: usize, s0: usize, N: i32, K: i32, rows: 
       store<usize>(SOURCES + ((<usize>j) << 2), from)
     }
     const last = dy + <usize>(end - 1) * stride(N)
-    for (let n = top; n < bottom; n += UNITS) {
-      const units = min(UNITS, bottom - n)
-      multiplyChunk(dM + <usize>n * ((<usize>K) << 2), last + ((<usize>n) << 2), stride(N), units, K, left, right, count)
+    const bottom = down ? shareEnd : N
+    for (let n = down ? shareBegin : 0; n < bottom; n += UNITS) {
+      const out = dM + <usize>n * ((<usize>K) << 2)
+      const left = last + ((<usize>n) << 2)
+      multiplyChunk(out, left, stride(N), min(UNITS, bottom - n), K, down ? 0 : shareBegin, down ? K : shareEnd, count)
     }
   }
 }

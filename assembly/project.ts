@@ -3,14 +3,14 @@
 //
 // Pack forms: PROJECT and PROJECT_DX are panels of 8 outputs, pack[panel][inner][8], zeros beyond the last output; GATHER is Mᵀ in rows
 // of stride(N).
-import { active, B, base, COLUMNS, high, int, low, pointer, Q0, Q1, R, ROW, shareBegin, shareEnd, start, stride, T } from './context'
+import { active, B, base, COLUMNS, high, int, low, parts, pointer, Q0, Q1, R, ROW, start, stride, T } from './context'
 import { zeroRow } from './move'
 import { matrixGradient } from './outer'
 import { skips } from './pause'
 import * as plan from './plan.gen'
-import { loadPart, storePart } from './simd'
-import { take } from './team'
-import { multiply, TALL } from './tile'
+import { next, shareBegin, shareEnd, shareStep } from './share'
+import { loadPart, storePart, TILE_ROWS } from './simd'
+import { multiply, ROWS } from './tile'
 
 /** Multiplications that take as long as moving a number of a matrix. */
 const WORK: i32 = 8
@@ -102,6 +102,20 @@ function sumBias(bias: usize, bias2: usize, N: i32): void {
   }
 }
 
+/** Rows of a product in hand: `rows` from `row` on. */
+let row = 0
+let rows = 0
+
+/** Puts the next ones of `all` there: they are shared in slices, of which each thread has a block. @returns whether there are any */
+function nextRows(all: i32): bool {
+  const slices = parts == 1 ? 1 : 1 + all / (ROWS * parts)
+  const slice = (all + slices - 1) / slices
+  const goesOn = next(slice, TILE_ROWS, slices)
+  row = shareStep * slice + shareBegin
+  rows = max(0, min(all, shareStep * slice + shareEnd) - row)
+  return goesOn
+}
+
 export function PROJECT(args: usize): void {
   const pack = pointer(args, plan.PROJECT_pack)
   const bias = pointer(args, plan.PROJECT_bias)
@@ -109,9 +123,7 @@ export function PROJECT(args: usize): void {
   const N = int(args, plan.PROJECT_N)
   const K = int(args, plan.PROJECT_K)
   const all = rowsOf(int(args, plan.PROJECT_rows))
-  while (take(all, TALL)) {
-    const row = shareBegin
-    const rows = shareEnd - row
+  while (nextRows(all)) {
     const y = pointer(args, plan.PROJECT_y) + <usize>row * stride(N)
     const x = pointer(args, plan.PROJECT_x) + <usize>row * stride(K)
     for (let n = 0; n < N; n += COLUMNS) {
@@ -155,9 +167,7 @@ export function PROJECT_DX(args: usize): void {
   // Features and tokens may be more than a row of zeros has: then dx itself is made one.
   const wide = K > COLUMNS
   const all = rowsOf(int(args, plan.PROJECT_DX_rows))
-  while (take(all, TALL)) {
-    const row = shareBegin
-    const rows = shareEnd - row
+  while (nextRows(all)) {
     const dx = pointer(args, plan.PROJECT_DX_dx) + <usize>row * stride(K)
     const dy = pointer(args, plan.PROJECT_DX_dy) + <usize>row * stride(N)
     if (wide && !onto && !skips(0)) memory.fill(dx, 0, <usize>rows * stride(K))

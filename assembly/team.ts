@@ -2,7 +2,7 @@
 // the whole plan, and does its share of each operation (context.ts); the team meets after each. One thread leads: it owns the engine,
 // starts frames, and alone decides whether to stop (pause.ts). Helpers come and go between frames (src/backends/wasm-team.ts calls and
 // sends them). Bits do not depend on how many there are. Alone, a thread never comes here but for meet().
-import { hold, part, parts, place } from './context'
+import { part, parts, place } from './context'
 
 // One word each, on lines of their own.
 /** int64: helpers that are members | threads that work on the frame, 0 between frames, << 8 | number of the frame << 16. */
@@ -23,8 +23,8 @@ const KNOWN: usize = 392
 const BUSY: usize = 396
 /** Counts on while helpers are at work. */
 export const LIFE: usize = 400
-/** Shares of the operation in hand that were taken. */
-const TAKEN: usize = 896
+/** int64 for each part of the operation in hand: where it ends | steps of it that were begun << 32; 0: nobody has it (share.ts). */
+export const PARTS: usize = 1024
 /** The frame in hand: arguments of assist() in interpreter.ts. */
 const ORDER: usize = 448
 
@@ -40,12 +40,10 @@ const PATIENCE: i32 = 5
 /** Naps after which helpers that show no sign of life are dead: some five seconds. */
 const DEAD: i32 = 250
 
-/** Number of the last meeting << 1. */
+/** RELEASED at the last meeting. */
 let meeting: i32 = 0
 /** The frame that this member knows of. */
 let seen: i64 = 0
-/** TAKEN of a thread that is alone. */
-let taken: i32 = 0
 
 /** Whether as many helpers are here as ever were. */
 export function complete(): bool {
@@ -72,46 +70,44 @@ function changes(word: usize, value: i32): bool {
   return outcome != 2
 }
 
-function wake(word: usize): void {
+export function wake(word: usize): void {
   if (atomic.load<i32>(SLEEPERS)) atomic.notify(word, -1)
-}
-
-/** Takes the next share of 0 … n (hold() in context.ts) in the operation in hand. @returns whether there was one */
-export function take(n: i32, grain: i32): bool {
-  return hold(parts == 1 ? taken++ : atomic.add<i32>(TAKEN, 1), n, grain)
 }
 
 /** Waits for the whole team, before an operation. @param stop of the leader: whether to stop. @returns that, to all */
 export function meet(stop: bool): bool {
-  taken = 0
   if (parts == 1) return stop
   if (part == 0) {
-    awaitHelpers()
+    for (let here = 0; here != parts - 1; here = atomic.load<i32>(ARRIVED)) awaitChange(ARRIVED, here)
     atomic.store<i32>(ARRIVED, 0)
-    atomic.store<i32>(TAKEN, 0)
+    memory.fill(PARTS, 0, (<usize>parts) << 3)
     meeting += 2
     atomic.store<i32>(RELEASED, meeting | <i32>stop)
     wake(RELEASED)
     return stop
   }
   if (atomic.add<i32>(ARRIVED, 1) == parts - 2) wake(ARRIVED)
-  let released = atomic.load<i32>(RELEASED)
-  for (; (released & ~1) == meeting; released = atomic.load<i32>(RELEASED)) changes(RELEASED, released)
-  meeting = released & ~1
-  return (released & 1) != 0
+  awaitChange(RELEASED, meeting)
+  meeting = atomic.load<i32>(RELEASED)
+  return (meeting & 1) != 0
 }
 
-/** Until all have arrived. Nothing else tells of the end of a thread: the news of it waits for the event loop, which waits for this. */
-function awaitHelpers(): void {
-  let life = atomic.load<i32>(LIFE)
+/**
+ * Until `word` is no longer `value`. Nothing else tells the leader of the end of a thread: the news of it waits for the event loop, which
+ * waits for this.
+ */
+export function awaitChange(word: usize, value: i32): void {
+  let life = 0
   let quiet = 0
-  for (let here = atomic.load<i32>(ARRIVED); here != parts - 1; here = atomic.load<i32>(ARRIVED)) {
-    const signs = changes(ARRIVED, here) ? life + 1 : atomic.load<i32>(LIFE)
-    quiet = signs == life ? quiet + 1 : 0
+  while (atomic.load<i32>(word) == value) {
+    const signs = atomic.load<i32>(LIFE)
+    quiet++
+    if (changes(word, value) || signs != life) quiet = 0
     life = signs
-    if (quiet < DEAD) continue
-    atomic.store<i32>(FAILED, DIED)
-    unreachable()
+    if (part == 0 && quiet == DEAD) {
+      atomic.store<i32>(FAILED, DIED)
+      unreachable()
+    }
   }
 }
 
@@ -175,23 +171,14 @@ export function nextFrame(): i32 {
     if (team && state >> 16 != seen) {
       seen = state >> 16
       if (part >= team) continue
-      meeting = atomic.load<i32>(RELEASED) & ~1
+      meeting = atomic.load<i32>(RELEASED)
       return team
     }
     // Members go in the reverse order of their coming.
     if (naps >= PATIENCE && !team && !atomic.load<i32>(BUSY) && <i32>(state & MEMBERS) == part) {
       if (atomic.cmpxchg<i64>(STATE, state, state - 1) == state) return 0
-    } else idle(state)
+    } else if (!changes(STATE, <i32>state)) naps++
   }
-}
-
-/** Until the state has changed, a nap at most. */
-function idle(state: i64): void {
-  for (let n = 0; n < SPINS; n++) if (atomic.load<i64>(STATE) != state) return
-  if (atomic.load<i32>(FAILED)) unreachable()
-  atomic.add<i32>(SLEEPERS, 1)
-  if (atomic.wait<i64>(STATE, state, NAP) == 2) naps++
-  atomic.sub<i32>(SLEEPERS, 1)
 }
 
 /** Word i of the frame in hand: code, end, constants, frame, starts. */

@@ -7,11 +7,9 @@ import { row1, row4, tile1, tile2, tile3, tile4, tile5, tile6 } from './tile.gen
 /** Inner elements of one pass: a panel of b (16 KiB) stays in the first cache. */
 const INNER: i32 = 512
 /** Rows of one pass at most: a block of a (288 KiB) stays in the second. */
-const ROWS: i32 = 144
+export const ROWS: i32 = 144
 /** Bytes of a row of y of one block: with the most rows and inner elements about a millisecond's work. */
 const WIDE: usize = 1024
-/** Rows are shared out in multiples of every tile. */
-export const TALL: i32 = 12
 
 /**
  * y[row, n] = c[row, n] + Σ_k a[row, k]·b[k, n], k ascending; b in panels of 8 columns. Rows are ldy, ldc and lda bytes apart; y may be
