@@ -86,7 +86,7 @@ function decode({ text, memory }: typeof simd, shared = false): Uint8Array<Array
   const value = (at: number) => text.charCodeAt(at) - (text.charCodeAt(at) < 92 ? 40 : 41)
   for (let i = 0; i < text.length; i++) {
     const first = value(i)
-    bytes.push((first < 83 ? first : 83 * (first - 82) + value(++i)) - 3)
+    bytes.push(79 - (first < 83 ? first : 83 * (first - 82) + value(++i)))
   }
   bytes[memory] = shared ? 3 : 1
   return Uint8Array.from(bytes)
