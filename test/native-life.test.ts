@@ -126,7 +126,7 @@ describe.skipIf(!native)('a process with native engines', () => {
   })
 
   it('disposes of engines in mid-job, 100 times', async () => {
-    const job = longJob(50)
+    const job = longJob(400)
     for (let n = 0; n < 100; n++) {
       const engine = native!.create(options)
       const running = engine.submit(job)
