@@ -14,7 +14,8 @@ let going = false
 let word: usize = 0
 
 /**
- * Puts in hand the next step of the share of 0 … n in hand, or the first of another, cut at multiples of grain, in the operation in hand, which has so many steps.
+ * Puts in hand the next step of the share of 0 … n in hand, or the first of another, cut at multiples of grain, in the operation in hand,
+ * which has so many steps.
  * @returns whether there was one
  */
 export function next(n: i32, grain: i32, steps: i32): bool {

@@ -23,7 +23,10 @@ const KNOWN: usize = 392
 const BUSY: usize = 396
 /** Counts on while helpers are at work. */
 export const LIFE: usize = 400
-/** int64 for each part of the operation in hand: where it ends | steps of it that were begun << 32; 0: nobody has it (share.ts). */
+/**
+ * int64 for each part of the operation in hand: where it ends | steps of it that were begun << 32; 0: nobody has it (share.ts). Up to OWN
+ * of context.ts there is room for 64, which is MAX_THREADS of src/backends/wasm.ts.
+ */
 export const PARTS: usize = 1024
 /** The frame in hand: arguments of assist() in interpreter.ts. */
 const ORDER: usize = 448

@@ -6,11 +6,9 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { bundle, pageOf, peers, withBrowser } from './bundle.mjs'
 import { grids } from './cells.mjs'
-import { noChromium } from './chromium.mjs'
-import { machineFacts } from './machine.mjs'
 import { peersReport } from './peers-report.mjs'
 import { race } from './race.mjs'
-import { flag, note, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
+import { flag, note, parsed, runMain, text } from './usage.mjs'
 
 /** As contestants.mjs has them, and the page of each with what its address says. */
 const CONTESTANTS = [
@@ -125,15 +123,11 @@ class Page {
 async function main() {
   const settings = options()
   if (settings.help) return console.log(HELP)
-  if (noChromium) throw new UsageError(noChromium)
-  const machine = machineFacts()
-  warnIfBusy(machine)
-  await withBrowser(async ({ folder, browser, open }) => {
+  await withBrowser(async ({ folder, browser, machine, open }) => {
     const failed = await bundles(folder)
     const pages = { '/own.html': pageOf('own'), '/tfjs.html': pageOf('tfjs') }
     const wasm = join(peers, '@tensorflow', 'tfjs-backend-wasm', 'dist')
     const url = await open([folder, tmpdir(), wasm, join(wasm, '..', 'wasm-out')], pages)
-    machine.browser = `Chromium ${browser.version()}`
     const contestants = settings.contestants.map((entry) => ({
       ...entry,
       install: 'npm run bench:peers -- --install',

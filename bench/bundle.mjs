@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { ISOLATED, launch, serve } from './chromium.mjs'
+import { ISOLATED, launch, noChromium, serve } from './chromium.mjs'
+import { machineFacts } from './machine.mjs'
+import { UsageError, warnIfBusy } from './usage.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const library = join(here, '..', 'dist', 'browser')
@@ -28,16 +30,24 @@ export async function bundle(folder, name) {
 /** The page of that program. */
 export const pageOf = (name) => `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${name}.js"></script>`
 
-/** Calls `use` with a folder for bundles, a browser, and open(folders, pages), which serves them and resolves to the site's address. */
+/**
+ * Calls `use` with a folder for bundles, a browser, the facts of the machine and it, and open(folders, pages), which serves them and
+ * resolves to the site's address.
+ */
 export async function withBrowser(use) {
+  if (noChromium) throw new UsageError(noChromium)
+  const machine = machineFacts()
+  warnIfBusy(machine)
   const folder = mkdtempSync(join(tmpdir(), 'bptt-bench-browser-'))
   let site
   let browser
   try {
     browser = await launch()
+    machine.browser = `Chromium ${browser.version()}`
     await use({
       folder,
       browser,
+      machine,
       open: async (folders, pages) => {
         site = await serve(folders, pages, ISOLATED)
         return site.url

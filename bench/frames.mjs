@@ -1,9 +1,7 @@
 /* npm run bench:frames: how late a page's frames are while it trains with one thread, in the package's Worker and without one. */
 import { bundle, pageOf, withBrowser } from './bundle.mjs'
 import { cells as grid } from './cells.mjs'
-import { noChromium } from './chromium.mjs'
-import { machineFacts } from './machine.mjs'
-import { flag, parsed, runMain, text, UsageError, warnIfBusy } from './usage.mjs'
+import { flag, parsed, runMain, text } from './usage.mjs'
 
 const ids = grid.map(({ id }) => id)
 const HELP = `npm run bench:frames -- [options]      (or node bench/frames.mjs [options], built before)
@@ -32,13 +30,9 @@ function options() {
 async function main() {
   const settings = options()
   if (settings.help) return console.log(HELP)
-  if (noChromium) throw new UsageError(noChromium)
-  const machine = machineFacts()
-  warnIfBusy(machine)
-  await withBrowser(async ({ folder, browser, open }) => {
+  await withBrowser(async ({ folder, browser, machine, open }) => {
     await bundle(folder, 'frames')
     const url = await open([folder], { '/frames.html': pageOf('frames') })
-    machine.browser = `Chromium ${browser.version()}`
     const records = []
     const draw = async (where, id) => {
       const page = await browser.newPage()
