@@ -1,6 +1,6 @@
 /*
  * From what users hand to load() and fromPyTorch() to bytes of our own: nobody can change them while they are checked. Bytes, Blobs and
- * web addresses are read here, on every platform alike; paths by the platform.
+ * web addresses (fetch.ts) are read here, on every platform alike; paths by the platform.
  */
 import { LIMITS } from '../check/limits.js'
 import { BpttError, show } from '../errors.js'
@@ -21,7 +21,8 @@ export async function readSource(
 ): Promise<Source> {
   const limit = LIMITS.FILE_BYTES
   if (typeof from === 'string') return readPath(from, limit)
-  if (from instanceof URL) return from.protocol === 'http:' || from.protocol === 'https:' ? fetchBytes(from, limit) : readPath(from, limit)
+  if (from instanceof URL && !/^https?:$/.test(from.protocol)) return readPath(from, limit)
+  if (from instanceof URL) return fetchBytes(from, limit)
   if (typeof Blob === 'function' && from instanceof Blob) {
     if (from.size > limit) throw tooLarge(from.size, limit)
     return { bytes: new Uint8Array(await from.arrayBuffer()) }
@@ -54,36 +55,11 @@ function copy(from: Uint8Array | ArrayBuffer, at: string): Uint8Array {
   }
 }
 
-const tooLarge = (size: number, limit: number, file?: string) =>
+export const tooLarge = (size: number, limit: number, file?: string) =>
   new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', { file, expected: `at most ${limit} bytes`, received: String(size) })
 
-/** Reads a response piece by piece, so that an endless one ends at the limit. */
-export async function fetchBytes(url: URL | string, limit: number = LIMITS.FILE_BYTES): Promise<Source> {
+/** What is at an address now, whatever becomes of the object. */
+export async function fetchBytes(url: URL | string, limit: number): Promise<Source> {
   const file = String(url)
-  try {
-    const response = await fetch(url)
-    if (!response.ok) throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: `HTTP ${response.status}` })
-    const parts: Uint8Array[] = []
-    let size = 0
-    for (const reader = response.body!.getReader(); ; ) {
-      const { done, value } = await reader.read()
-      if (done) break
-      size += value.length
-      if (size > limit) {
-        void reader.cancel()
-        throw tooLarge(size, limit, file)
-      }
-      parts.push(value)
-    }
-    const bytes = new Uint8Array(size)
-    let at = 0
-    for (const part of parts) {
-      bytes.set(part, at)
-      at += part.length
-    }
-    return { bytes, file }
-  } catch (error) {
-    if (error instanceof BpttError) throw error
-    throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: (error as Error).message, cause: error })
-  }
+  return (await import('./fetch.js')).read(file, limit)
 }

@@ -1,21 +1,21 @@
 /*
- * The inside of a model: its weights, the engine that computes with them, and the queue in which everything that uses the engine waits its
- * turn. RNN (rnn.ts), training/ and inference/ are written over this; it knows plans, addresses and bytes, but no user input.
+ * The inside of a model: its weights (copies.ts), the engine that computes with them, and the queue before that (turns.ts). RNN (rnn.ts),
+ * training/ and inference/ are written over this; it knows plans, addresses and bytes, but no user input.
  */
 import type { Engine, EngineDescription, EngineOptions, Job, JobResult, LocalEngine, Read, Write } from '../backends/engine.js'
 import { createEngine } from '../backends/remote.js'
 import { type BackendChoice, chooseBackend } from '../backends/select.js'
 import { BpttError } from '../errors.js'
-import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
 import type { Compiled } from '../plan/compile.js'
 import { Layout, regionBytes } from '../plan/layout.js'
 import { UNIT_BYTES, UNIT_FLOATS } from '../plan/memory.js'
 import type { Budget } from '../plan/segments.js'
 import type { DataPlaces } from '../plan/wants.js'
-import { platform } from '../platform/platform.js'
 import { Blocks } from './blocks.js'
+import { Copies, type Effect } from './copies.js'
 import { type Asked, Plans } from './plans.js'
+import { Turns } from './turns.js'
 
 export interface Runtime {
   readonly backend: 'auto' | 'native' | 'wasm' | 'reference'
@@ -51,8 +51,6 @@ export interface PassSizes {
   readonly home?: number
 }
 
-/** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
-const SLOW_TO_DRAW = 256
 const NO_BYTES = { home: 0, data: 0, carry: 0, scratch: 0, pack: 0 }
 
 export class Core {
@@ -68,26 +66,11 @@ export class Core {
   /** Counts the engines that were lost: what was kept in the memory of one is not in that of the next. */
   memory = 0
 
-  /** Counts the weights that the host has had. */
-  version = 0
-
-  private host: Float32Array | undefined
-  /** Somebody may look at the host's array even when others have come, which must not go into it then. */
-  private isHeld = false
-  /** The engine's parameters are older than the host's. */
-  private uploadNeeded = true
-  /** What was uploaded last, until the engine changes it. */
-  private uploaded: Float32Array | undefined
-  /** Which of its packed weights are those of its parameters. */
-  private packed: 'none' | 'forward' | 'all' = 'none'
+  private readonly copies: Copies
+  private readonly turns = new Turns()
   private choice: BackendChoice | undefined
   private engine: Engine | undefined
   private bytes = NO_BYTES
-  private turn: Promise<unknown> = Promise.resolve()
-  /** Of those who have it or wait for it. */
-  private turns = 0
-  /** What somebody waited for since canFollow() was asked last. */
-  private awaited: unknown
   private writer: string | undefined
   private disposed = false
   /** Engines of streams, for as long as somebody else holds them. */
@@ -102,25 +85,22 @@ export class Core {
     this.layout = new Layout(network)
     this.blocks = new Blocks(this.layout.homeUnits, this.layout.table.units)
     this.plans = new Plans(this.layout)
-    this.host = weights
+    this.copies = new Copies(network, weights)
   }
 
   /** The weights as of the last update that was read back: do not write, and look at them now. */
   weights(): Float32Array {
-    this.host ??= initialWeights(this.network)
-    return this.host
+    return this.copies.weights
+  }
+
+  /** Counts the weights that the host has had. */
+  get version(): number {
+    return this.copies.version
   }
 
   /** Replaces the weights. */
   setWeights(weights: Float32Array): void {
-    this.take(weights)
-    this.uploadNeeded = true
-  }
-
-  private take(weights: Float32Array): void {
-    this.host = weights
-    this.isHeld = false
-    this.version++
+    this.copies.set(weights)
   }
 
   get options(): EngineOptions {
@@ -158,64 +138,47 @@ export class Core {
     if (this.disposed) throw new BpttError('ERR_DISPOSED', 'this model was disposed of', { hint: 'Make a new one.' })
   }
 
-  /** Runs `task` when everything asked for before has had its turn: now, if that is all done, or if it `follows` (see canFollow). */
-  async inTurn<T>(task: () => Promise<T>, follows = false): Promise<T> {
-    const before = this.turns++ > 0 && !follows ? this.turn : undefined
-    let finished!: () => void
-    this.turn = new Promise<void>((resolve) => {
-      finished = resolve
-    })
-    try {
-      if (before) await (this.awaited = before)
+  /** Turns.take(), while the model lives. */
+  inTurn<T>(task: () => Promise<T>, follows = false): Promise<T> {
+    return this.turns.take(async () => {
       this.check()
-      return await task()
-    } finally {
-      this.turns--
-      finished()
-    }
+      return task()
+    }, follows)
   }
 
   /** Whether weights must be drawn first, which takes long enough to be noticed. */
   get drawsSlowly(): boolean {
-    return !this.host && Math.max(...this.network.state) > SLOW_TO_DRAW
+    return this.copies.drawsSlowly
   }
 
   /** Draws the initial weights without blocking. */
   async draw(): Promise<void> {
-    const drawn = await initialWeightsInSlices(this.network, () => platform().pause())
-    this.host ??= drawn
+    await this.copies.draw()
     this.check()
   }
 
   /** Whether a turn asked for now hands its writes to the engine before this call ends. */
   get prompt(): boolean {
-    return this.turns === 0 && !this.drawsSlowly
+    return this.turns.idle && !this.drawsSlowly
   }
 
   /** The weights as they are, for a read of several turns; none while a writer changes them, or before they are drawn. */
   held(): Float32Array | undefined {
-    if (this.writer !== undefined) return undefined
-    this.isHeld = true
-    return this.host
+    return this.writer === undefined ? this.copies.hold() : undefined
   }
 
   /** What a turn must upload first. */
-  private upload(held: Float32Array | undefined): Float32Array | undefined {
-    const old = held !== undefined && held !== this.host && this.writer === undefined
-    if (old) return held === this.uploaded ? undefined : held
-    return this.uploadNeeded ? this.weights() : undefined
+  private missing(held: Float32Array | undefined): Float32Array | undefined {
+    return this.copies.missing(this.writer === undefined ? held : undefined)
   }
 
   /** Whether the next plan must pack the weights that it uses: those for the way forward, or also those for the way back. */
   mustPack(uses: 'forward' | 'all', held?: Float32Array): boolean {
-    return this.upload(held) !== undefined || !(this.packed === uses || this.packed === 'all')
+    return this.missing(held) !== undefined || this.copies.unpacked(uses)
   }
 
-  /**
-   * One turn at the engine; inside inTurn only.
-   * @param effect which packed weights are right after it, where it packs; 'updates' where none are
-   */
-  async run(turn: Turn, effect: 'packs forward' | 'packs all' | 'updates' | 'nothing'): Promise<JobResult> {
+  /** One turn at the engine; inside inTurn only. */
+  async run(turn: Turn, effect: Effect): Promise<JobResult> {
     // Who asked mustPack() has drawn them: no setWeights() may come between the question and the job.
     if (this.drawsSlowly) await this.draw()
     this.engine ??= createEngine(this.backend.backend, this.options)
@@ -223,22 +186,13 @@ export class Core {
       throw new BpttError('ERR_BACKEND', 'the engine was lost, and with it the data and moments that it held', {
         hint: 'Start again, from the weights of the last report: train() once more, or a new trainer().',
       })
-    const upload = this.upload(turn.weights)
+    const upload = this.missing(turn.weights)
     const writes = upload ? [{ at: this.layout.p, data: upload }, ...(turn.writes ?? [])] : turn.writes
-    if (effect === 'updates') {
-      this.packed = 'none'
-      this.uploaded = undefined
-    }
+    this.copies.begun(effect)
     const result = await this.submit(this.engine, turn, writes)
-    if (upload) {
-      this.uploadNeeded = upload !== this.host
-      if (effect !== 'updates') this.uploaded = upload
-      this.packed = 'none'
-    }
-    if (effect === 'packs forward') this.packed = 'forward'
-    if (effect === 'packs all') this.packed = 'all'
+    this.copies.ran(effect, upload)
     this.check()
-    if (turn.readsWeights) this.take((result.reads as Float32Array[]).pop()!)
+    if (turn.readsWeights) this.copies.read((result.reads as Float32Array[]).pop()!)
     return result
   }
 
@@ -247,7 +201,7 @@ export class Core {
    * @returns Core.memory as it was then
    */
   async load({ writes = [], ...turn }: Turn): Promise<number> {
-    const own = this.turns === 0 ? writes : writes.map(({ at, data }) => ({ at, data: data.slice() }))
+    const own = this.turns.idle ? writes : writes.map(({ at, data }) => ({ at, data: data.slice() }))
     return this.inTurn(async () => {
       const { memory } = this
       this.engine ??= createEngine(this.backend.backend, this.options)
@@ -267,7 +221,7 @@ export class Core {
       frames: turn.frames,
       count: turn.count,
       reads: readsWeights ? [...reads, weights] : reads,
-      into: readsWeights && !this.isHeld ? this.host : undefined,
+      into: readsWeights ? this.copies.room : undefined,
     }
     try {
       const running = engine.submit(job)
@@ -295,9 +249,13 @@ export class Core {
 
   /** Whether a turn can begin behind the one that runs, which reads nothing: nobody had to wait for a turn lately, and the engine queues and has all that it needs. */
   canFollow(turn: Turn): boolean {
-    const { awaited, bytes, engine } = this
-    this.awaited = undefined
-    return !awaited && !this.uploadNeeded && !!engine?.queues && `${regionBytes(this.room(turn))}` === `${regionBytes(bytes)}`
+    const { bytes, engine } = this
+    return (
+      !this.turns.waited() &&
+      !this.copies.engineIsBehind &&
+      !!engine?.queues &&
+      `${regionBytes(this.room(turn))}` === `${regionBytes(bytes)}`
+    )
   }
 
   /** Asks what is running on the engine to end before its next update. */
@@ -339,8 +297,7 @@ export class Core {
     this.engine?.dispose()
     this.engine = undefined
     this.memory++
-    this.uploadNeeded = true
-    this.uploaded = undefined
+    this.copies.lost()
     this.bytes = NO_BYTES
   }
 
@@ -355,6 +312,6 @@ export class Core {
     this.disposed = true
     for (const other of this.others) other.deref()?.dispose()
     this.dropEngine()
-    this.host = undefined
+    this.copies.forget()
   }
 }

@@ -32,7 +32,7 @@ export const browser: Platform = {
 
   warn: (text) => console.warn(text),
   describe: () => navigator.userAgent,
-  readFile: (path) => fetchBytes(path),
+  readFile: fetchBytes,
   async writeFile() {
     throw new BpttError('ERR_IO', 'a page cannot write files', {
       at: 'path',

@@ -6,19 +6,16 @@
 import type { JobResult } from '../backends/engine.js'
 import { evaluate } from '../inference/evaluate.js'
 import type { Core, Turn } from '../model/core.js'
-import type { Compiled } from '../plan/compile.js'
-import { UNIT_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS, Result, Status } from '../plan/operations.js'
-import type { Budget } from '../plan/segments.js'
-import type { Wants } from '../plan/wants.js'
 import { platform } from '../platform/platform.js'
-import type { Batcher } from '../sequences/batch.js'
 import type { Progress, RunResult } from '../types.js'
+import { Best } from './best.js'
 import { batchersOf, type DataSet, type Examples, makeResident } from './dataset.js'
 import { nonfinite } from './diagnose.js'
 import { batchIds, Course, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
 import { type JobPlan, Jobs, REPORT_MS } from './jobs.js'
 import { OptimizerState } from './optimizer-state.js'
+import { plansOf, type TrainingPlans } from './plans.js'
 import { Recorder } from './progress.js'
 import { rateOf } from './schedules.js'
 import type { TrainSettings } from './settings.js'
@@ -48,8 +45,7 @@ export class Training {
   private readonly rate
   private readonly recorder: Recorder
   private readonly jobs: Jobs
-  private readonly plans: { update: Compiled; lead: Compiled | undefined }
-  private readonly carryBytes: number
+  private readonly plans: TrainingPlans
   /** Updates of the whole run; 0 until they are counted. */
   private steps: number
   /** Data and moments are in the engine's memory: which one it is (Core.memory). */
@@ -62,8 +58,7 @@ export class Training {
   private stoppedEarly = false
   private over = false
   private ending: Ending | undefined
-  private best: { progress: Progress; loss: number; weights: Float32Array | undefined } | undefined
-  private sinceBest = 0
+  private readonly best: Best
 
   /**
    * @param report called with every epoch's Progress
@@ -74,39 +69,17 @@ export class Training {
     private readonly settings: TrainSettings,
     private readonly report: (progress: Progress) => void,
   ) {
-    const { network, layout } = core
     this.batchers = batchersOf(core, data, settings.bptt)
     this.resident = makeResident(core, data)
     this.optimizer = new OptimizerState(core, settings)
     this.rate = rateOf(settings.schedule, settings.optimizer.lr)
     this.steps = (updatesOfEachEpoch(data.train, this.batchers, settings) ?? 0) * settings.epochs
-    this.recorder = new Recorder(network, settings.epochs, data.trainBaseline)
+    this.recorder = new Recorder(core.network, settings.epochs, data.trainBaseline)
+    this.best = new Best(settings.earlyStopping)
     const course = new Course(data.train, this.batchers, settings)
     this.jobs = new Jobs(course, this.rate, this.optimizer, data.validation !== undefined || this.rate.listens)
-
-    const carries = settings.bptt?.carryState === true
-    const slots = Math.min(settings.batchSize, data.train.length)
-    const carry = carries ? { slots, unit: 0 } : undefined
-    const carryUnits = carry ? layout.carryUnits(slots) : 0
-    core.residentCarryUnits = carryUnits
-    this.carryBytes = carryUnits * UNIT_BYTES
-    const plan = (wants: Wants, batcher: Batcher, memory: Budget, scratchBytes?: number) => {
-      const { steps, R } = this.longest(slots, batcher)
-      const sizes = { dataBytes: this.resident.bytes, carryBytes: this.carryBytes }
-      return core.within(memory, { wants, capacity: { B: slots, R }, steps, scratchBytes }, this.resident.data, sizes)
-    }
-    const shared = { pack: true, ...(carry && { carry }) }
-    const { main, lead: before } = this.batchers
     try {
-      // What goes only forward is nearly as fast in little memory.
-      const lead = before && carry && plan(shared, before, settings.memory === 'full' ? 'full' : 'low')
-      const update = plan(
-        { ...shared, loss: true, gradients: 'fresh', update: this.optimizer.update },
-        main,
-        settings.memory,
-        lead?.scratchBytes,
-      )
-      this.plans = { update, lead }
+      this.plans = plansOf(core, data, settings, this.batchers, this.resident, this.optimizer.update)
     } catch (error) {
       this.optimizer.release()
       throw error
@@ -114,18 +87,6 @@ export class Training {
     this.loaded = core.load({ ...this.nothing(), writes: [...this.resident.writes, ...this.optimizer.starts] })
     this.loaded.catch(() => undefined) // runJobs() waits for it
     this.optimizer.starts = []
-  }
-
-  /** The longest sequences that a frame can have: steps of the longest, and rows of all of them. */
-  private longest(slots: number, batcher: Batcher): { steps: number; R: number } {
-    const window = this.batchers.lead ? Infinity : (this.settings.bptt?.window ?? Infinity)
-    const { train } = this.data
-    const lengths = new Int32Array(train.length)
-    for (let j = 0; j < lengths.length; j++) lengths[j] = Math.min(batcher.length(train[j]!), window)
-    lengths.sort()
-    let R = 0
-    for (let j = lengths.length - slots; j < lengths.length; j++) R += lengths[j]!
-    return { steps: lengths.at(-1) ?? 0, R }
   }
 
   /** Ends the run after the update in flight; the first reason counts. */
@@ -149,7 +110,7 @@ export class Training {
     const { history } = this.recorder
     return {
       history,
-      best: this.best?.progress ?? this.recorder.now(history.length + 1),
+      best: this.best.progress ?? this.recorder.now(history.length + 1),
       stopped: this.ending ? 'stop' : this.stoppedEarly ? 'early' : 'finished',
       truncated: data.sequences.truncated,
       empty: data.sequences.empty,
@@ -251,7 +212,7 @@ export class Training {
       count: 0,
       memory: this.memory,
       dataBytes: this.resident.bytes,
-      carryBytes: this.carryBytes,
+      carryBytes: this.plans.carryBytes,
     }
   }
 
@@ -302,12 +263,7 @@ export class Training {
 
   private endEpoch(epoch: number, validation?: Progress['validation'], took = 0): Progress {
     const progress = this.recorder.endEpoch(epoch, validation, took)
-    const loss = validation?.loss ?? progress.loss
-    const { earlyStopping } = this.settings
-    if (!this.best || Number.isNaN(this.best.loss) || loss < this.best.loss - (earlyStopping?.minDelta ?? 0)) {
-      this.best = { progress, loss, weights: earlyStopping?.restoreBest ? this.core.weights().slice() : undefined }
-      this.sinceBest = 0
-    } else this.sinceBest++
+    this.best.epochEnded(progress, () => this.core.weights())
     this.report(progress)
     return progress
   }
@@ -318,8 +274,7 @@ export class Training {
     const scores = validation && (await evaluate(this.core, validation.sequences, validation.targets, validationBaseline))
     const progress = this.endEpoch(epoch, scores, performance.now() - from)
     this.rate.epochEnded(scores?.loss ?? progress.loss)
-    const { earlyStopping } = this.settings
-    if (earlyStopping && this.sinceBest >= Math.max(1, earlyStopping.patience) && epoch < this.settings.epochs) this.stoppedEarly = true
+    if (this.best.isOld && epoch < this.settings.epochs) this.stoppedEarly = true
   }
 
   /** onProgress, at most ten times a second, and at the end. */
@@ -350,7 +305,7 @@ export class Training {
       const turn = { ...this.nothing(), memory: undefined, readsWeights: true }
       await this.core.inTurn(() => this.core.run(turn, 'updates'))
     }
-    const kept = this.ending?.kind === 'stop' || !this.ending ? this.best?.weights : undefined
+    const kept = this.ending?.kind === 'stop' || !this.ending ? this.best.weights : undefined
     if (kept) this.core.setWeights(kept)
   }
 }

@@ -1,0 +1,33 @@
+/* Bytes from the web. Loaded when they are asked for. */
+import { BpttError } from '../errors.js'
+import { type Source, tooLarge } from './source.js'
+
+/** Reads a response piece by piece, so that an endless one ends at the limit. */
+export async function read(file: string, limit: number): Promise<Source> {
+  try {
+    const response = await fetch(file)
+    if (!response.ok) throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: `HTTP ${response.status}` })
+    const parts: Uint8Array[] = []
+    let size = 0
+    for (const reader = response.body!.getReader(); ; ) {
+      const { done, value } = await reader.read()
+      if (done) break
+      size += value.length
+      if (size > limit) {
+        void reader.cancel()
+        throw tooLarge(size, limit, file)
+      }
+      parts.push(value)
+    }
+    const bytes = new Uint8Array(size)
+    let at = 0
+    for (const part of parts) {
+      bytes.set(part, at)
+      at += part.length
+    }
+    return { bytes, file }
+  } catch (error) {
+    if (error instanceof BpttError) throw error
+    throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: (error as Error).message, cause: error })
+  }
+}

@@ -1,0 +1,116 @@
+/*
+ * Which of the copies of a model's weights are up to date: the host's, the parameters in the engine's memory, and those that the engine
+ * has packed for its products. They part where weights are set while something runs, or where the engine has updated them and nobody has
+ * read them yet.
+ */
+import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
+import type { Network } from '../network/network.js'
+import { platform } from '../platform/platform.js'
+
+/** Which packed weights are right after a job, where it packs; 'updates' where none are. */
+export type Effect = 'packs forward' | 'packs all' | 'updates' | 'nothing'
+
+/** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
+const SLOW_TO_DRAW = 256
+
+export class Copies {
+  /** Counts the weights that the host has had. */
+  version = 0
+  /** Somebody may look at the host's array even when others have come, which must not go into it then. */
+  private isHeld = false
+  /** The engine's parameters are older than the host's. */
+  private isBehind = true
+  /** What was uploaded last, until the engine changes it. */
+  private uploaded: Float32Array | undefined
+  /** Which of its packed weights are those of its parameters. */
+  private packed: 'none' | 'forward' | 'all' = 'none'
+
+  constructor(
+    private readonly network: Network,
+    private host: Float32Array | undefined,
+  ) {}
+
+  /** The host's: drawn when they are wanted first. */
+  get weights(): Float32Array {
+    this.host ??= initialWeights(this.network)
+    return this.host
+  }
+
+  /** Whether weights must be drawn first, which takes long enough to be noticed. */
+  get drawsSlowly(): boolean {
+    return !this.host && Math.max(...this.network.state) > SLOW_TO_DRAW
+  }
+
+  /** Draws the initial weights without blocking. */
+  async draw(): Promise<void> {
+    const drawn = await initialWeightsInSlices(this.network, () => platform().pause())
+    this.host ??= drawn
+  }
+
+  /** The host has others, which the engine must get. */
+  set(weights: Float32Array): void {
+    this.read(weights)
+    this.isBehind = true
+  }
+
+  /** The host has read the engine's. */
+  read(weights: Float32Array): void {
+    this.host = weights
+    this.isHeld = false
+    this.version++
+  }
+
+  /** The host's array, if it is drawn, which nothing is read into from now on. */
+  hold(): Float32Array | undefined {
+    this.isHeld = true
+    return this.host
+  }
+
+  /** Where the engine's weights may be read into. */
+  get room(): Float32Array | undefined {
+    return this.isHeld ? undefined : this.host
+  }
+
+  get engineIsBehind(): boolean {
+    return this.isBehind
+  }
+
+  /** What must be uploaded before a job: of the weights that it answers from, if it holds some, or else of the host's. */
+  missing(held: Float32Array | undefined): Float32Array | undefined {
+    if (held && held !== this.host) return held === this.uploaded ? undefined : held
+    return this.isBehind ? this.weights : undefined
+  }
+
+  /** Whether those packed for the way forward, or also those for the way back, are not those of the parameters. */
+  unpacked(uses: 'forward' | 'all'): boolean {
+    return !(this.packed === uses || this.packed === 'all')
+  }
+
+  /** A job has been given to the engine. */
+  begun(effect: Effect): void {
+    if (effect !== 'updates') return
+    this.packed = 'none'
+    this.uploaded = undefined
+  }
+
+  /** It has run, after `upload` where something was missing. */
+  ran(effect: Effect, upload: Float32Array | undefined): void {
+    if (upload) {
+      this.isBehind = upload !== this.host
+      if (effect !== 'updates') this.uploaded = upload
+      this.packed = 'none'
+    }
+    if (effect === 'packs forward') this.packed = 'forward'
+    if (effect === 'packs all') this.packed = 'all'
+  }
+
+  /** The engine is gone, with all that it had. */
+  lost(): void {
+    this.isBehind = true
+    this.uploaded = undefined
+  }
+
+  forget(): void {
+    this.host = undefined
+  }
+}

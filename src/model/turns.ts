@@ -1,0 +1,39 @@
+/* The queue before an engine: who wants it waits until those who came earlier are through. */
+
+export class Turns {
+  private last: Promise<unknown> = Promise.resolve()
+  /** Of those who have their turn or wait for it. */
+  private count = 0
+  private somebodyWaited = false
+
+  /** Nobody has a turn, or waits for one. */
+  get idle(): boolean {
+    return this.count === 0
+  }
+
+  /** Runs `task` when everything asked for before has had its turn: now, if that is all done, or if it `follows` what runs. */
+  async take<T>(task: () => Promise<T>, follows: boolean): Promise<T> {
+    const before = this.count++ > 0 && !follows ? this.last : undefined
+    let finished!: () => void
+    this.last = new Promise<void>((resolve) => {
+      finished = resolve
+    })
+    try {
+      if (before) {
+        this.somebodyWaited = true
+        await before
+      }
+      return await task()
+    } finally {
+      this.count--
+      finished()
+    }
+  }
+
+  /** Whether somebody had to wait since this was asked last. */
+  waited(): boolean {
+    const { somebodyWaited } = this
+    this.somebodyWaited = false
+    return somebodyWaited
+  }
+}
