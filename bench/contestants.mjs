@@ -1,5 +1,6 @@
 /* Who races in `npm run bench:peers`, how each is started, and one of them as a process that answers requests (serve.mjs, peers/serve.py). */
 import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -7,22 +8,36 @@ const path = (name) => fileURLToPath(new URL(name, import.meta.url))
 const javascript = (...args) => ({ command: process.execPath, args: (threads) => [path(args[0]), String(threads), ...args.slice(1)] })
 const JAVASCRIPT_PEER = { alone: true, warm: 5, install: 'npm run bench:peers -- --install' }
 
+/** Of those that are ours, as another checkout has built them. */
+export const BEFORE = '-before'
+
 /**
  * `lanes`: the vectors whose peak a contestant is held against, the widest of the machine, those of WebAssembly, or none.
  * `only`: the cells that it can run at all; `alone`: in Node it has one thread only; `warm`: it needs so many times as long until its compiler has learnt.
  * @param python the interpreter that has the Python peers
  * @param others of --peer: [id, command line]
+ * @param before of --before: the root of another checkout
  */
-export function contestants(python, others = []) {
+export function contestants(python, others = [], before) {
   const inPython = (file, ...args) => ({
     command: python,
     args: (threads) => [path(`peers/${file}`), String(threads), ...args],
     lanes: 'widest',
   })
   const install = (what) => `${python} -m pip install numpy ${what}`
-  return [
+  const ours = [
     { id: 'native', own: true, ...javascript('own.mjs', 'native'), lanes: 'widest', install: 'npm run build:native' },
     { id: 'wasm', own: true, ...javascript('own.mjs', 'wasm'), lanes: '128-bit', install: 'npm run build:wasm' },
+  ]
+  const asBefore = ({ id, args, install, ...one }) => ({
+    ...one,
+    id: id + BEFORE,
+    args: (threads) => [join(before, 'bench', 'own.mjs'), ...args(threads).slice(1)],
+    install: `${install} in ${before}`,
+  })
+  return [
+    ...ours,
+    ...(before === undefined ? [] : ours.map(asBefore)),
     { id: 'torch', ...inPython('with_torch.py'), install: install('torch') },
     { id: 'tensorflow', ...inPython('with_tensorflow.py'), install: install('tensorflow-cpu') },
     { id: 'tensorflow-xla', ...inPython('with_tensorflow.py', 'xla'), install: install('tensorflow-cpu') },

@@ -1,5 +1,6 @@
 /* Runs of `npm run bench:peers` as tables: a row for each contestant, a column for each cell, and below them how the package stands. */
 import { grids } from './cells.mjs'
+import { BEFORE } from './contestants.mjs'
 import { duration, table } from './report.mjs'
 
 const TITLES = { training: 'training, a step', inference: 'inference, a pass' }
@@ -36,6 +37,9 @@ function standings(kind, records, cells) {
     if (cells.some(({ id }) => value(id) !== undefined)) rows.push({ label, of: value, text, mean })
   }
   for (const pass of [BARE[kind], CALLED[kind]]) line(`native ${pass} / best rival`, over(seconds(of('native', pass)), best), ratio, true)
+  for (const name of ['native', 'wasm'])
+    for (const pass of [BARE[kind], CALLED[kind]])
+      line(`${name} ${pass} / before`, over(seconds(of(name, pass)), seconds(of(name + BEFORE, pass))), ratio, true)
   for (const pass of [BARE[kind], CALLED[kind]])
     line(`tfjs-wasm / wasm ${pass}`, over(seconds(of('tfjs-wasm')), seconds(of('wasm', pass))), ratio, true)
   for (const name of ['native', 'wasm']) line(`${name} ${BARE[kind]}, of peak`, (cell) => of(name, BARE[kind])(cell)?.peakShare, percent)

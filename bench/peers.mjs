@@ -4,9 +4,10 @@
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { grids } from './cells.mjs'
-import { contestants, processors } from './contestants.mjs'
+import { BEFORE, contestants, processors } from './contestants.mjs'
 import { machineFacts } from './machine.mjs'
 import { merged, peersReport } from './peers-report.mjs'
 import { race } from './race.mjs'
@@ -19,6 +20,7 @@ const HELP = `npm run bench:peers -- [options]      (or node bench/peers.mjs [op
     .map(({ id }) => id)
     .join(',')}; default: all that are here
   --peer ID=COMMAND  one more: a program that speaks as bench/serve.mjs does; its last argument is the number of threads
+  --before PATH      our contestants a second time, as they are built in another checkout: what a change has brought
   --python PATH      the interpreter that has the Python peers (default python3)
   --grid GRIDS       ${Object.keys(grids).join(',')} (default cells,tokens)
   --cells IDS        only these of the grids
@@ -40,6 +42,7 @@ function options() {
       json: flag,
       peers: text,
       peer: { ...text, multiple: true, default: [] },
+      before: text,
       python: { ...text, default: 'python3' },
       grid: { ...text, default: 'cells,tokens' },
       cells: text,
@@ -58,11 +61,11 @@ function options() {
     if (at < 1) throw new UsageError(`--peer: '${one}' is not ID=COMMAND`)
     return [one.slice(0, at), one.slice(at + 1)]
   })
-  const everybody = contestants(values.python, others)
+  const everybody = contestants(values.python, others, values.before && resolve(values.before))
   const who = among(
     'peers',
     everybody.map(({ id }) => id),
-  )
+  ).flatMap((id) => [id, id + BEFORE])
   const cells = among('grid', Object.keys(grids)).flatMap((name) => grids[name])
   const which = among(
     'cells',

@@ -66,6 +66,15 @@ describe('npm run bench:peers', () => {
     expect(Math.abs(third! / first! - 1)).toBeGreaterThan(0.01) // else a wrong gradient would not show in them
   }, 120_000)
 
+  test('holds a checkout beside another one', () => {
+    const { status, stdout, stderr } = run('--peers', own[0] ?? 'native', '--cells', 'stream', '--before', '.')
+    expect(status, stderr).toBe(0)
+    if (own[0]) expect(stdout).toMatch(new RegExp(`^${own[0]} train\\(\\) / before +\\d\\.\\d\\d`, 'm'))
+    const { status: wrong, stdout: table } = run('--peers', own[0] ?? 'native', '--cells', 'stream', '--before', 'nowhere')
+    expect(wrong).toBe(0)
+    expect(table).toMatch(/^not here: \S+-before: .* in \S*nowhere\)$/m)
+  }, 120_000)
+
   test('does not time a wrong program, and says so', () => {
     const { status, stdout, stderr } = run('--peers', own[0] ?? 'native', '--cells', 'stream', ...rival('wrong'), '--json')
     expect(status, stderr).toBe(1)
