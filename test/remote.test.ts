@@ -14,6 +14,7 @@ import { Optimizer, RESULT_FIELDS, Result, Status } from '#lib/plan/operations.j
 import { Scalar } from '#lib/plan/optimizers.js'
 import { createReference } from '#lib/reference/engine.js'
 import { elman, planOf, valuesFor, writesOf } from './reference-net.js'
+import { adam, base, jobOf } from './support/jobs.js'
 
 const options = { numerics: 'fast', threads: 1 } as const
 const lib = join(import.meta.dirname, '..', 'dist', 'node')
@@ -152,6 +153,34 @@ it('runs the WebAssembly engine as well, to the same bits in its portable class'
   const mine = job(30)
   const { results, reads } = await engine.submit(mine)
   expect({ results, reads }).toEqual({ results: createReference().run(mine).results, reads: createReference().run(mine).reads })
+})
+
+it('on this thread, an answer asked for in mid-update does not wait for its end, and changes nothing', async () => {
+  configureWorker(false)
+  const wasm = () => {
+    const engine = createEngine(loadBackend('wasm'), { numerics: 'portable', threads: 1 })
+    engines.push(engine)
+    return engine
+  }
+  const sequences = { network: { ...base, state: [700] }, lengths: Array<number>(16).fill(60) }
+  const { compiled, bytes, writes, frame, layout } = jobOf({ ...sequences, update: adam })
+  const reads = [{ at: layout.p, kind: 'float32', length: layout.table.units * UNIT_FLOATS } as const]
+  const update: Job = { bytes, writes, plan: compiled.plan, frames: new Int32Array(frame.ints), count: 1, reads }
+  const alone = await wasm().submit(update)
+  const order: string[] = []
+  const running = wasm()
+    .submit(update)
+    .finally(() => order.push('update'))
+  const mine = job(3)
+  const expected = createReference().run(mine).reads
+  for (const asked of ['first', 'second']) {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect((await wasm().submit(mine)).reads).toEqual(expected)
+    order.push(asked)
+  }
+  const { results, reads: weights } = await running
+  expect(order).toEqual(['first', 'second', 'update'])
+  expect({ results, weights }).toEqual({ results: alone.results, weights: alone.reads })
 })
 
 it('says that memory is lost when the Worker dies, then starts another', async () => {
