@@ -161,6 +161,7 @@ describe.skipIf(!native)('a plan that is wrong', () => {
       ['what does not move', segments(['MOVE', 2, 0, 0, NONE], recur)],
       ['the step before, of who reads more', segments(['MOVE', 1, 2, unit, X + 100], ['LAST', X + 900, X, X + 100, S])],
       ['tokens', segments(['MOVE', 1, 0, 1, NONE], ['GATHER', X, D, H, P, NONE, NONE, S, K])],
+      ['targets of whole sequences', segments(['LOSS', NONE, X, D, D + 100, X + 200, S, Head.LINEAR, Rows.BATCH])],
       ['outside', [mark, recur]],
       ['nothing', segments(mark)],
       ['segments in segments', segments(['SEGMENTS', 3, 0, 0, 1], recur)],

@@ -94,6 +94,13 @@ describe('operands', () => {
       ]),
     ],
     [
+      'targets of whole sequences in segments',
+      planOf([
+        ['SEGMENTS', 1, 0, 0, 1],
+        ['LOSS', NONE, at(Region.SCRATCH), at(Region.DATA), at(Region.DATA, 1), at(Region.SCRATCH, 4), 5, Head.LINEAR, Rows.BATCH],
+      ]),
+    ],
+    [
       'segments without end',
       planOf([
         ['SEGMENTS', 1, 0, 0, 2],

@@ -70,6 +70,9 @@ class Examiner {
   void whole() {
     if (program_.extents.back().rows == SEGMENT_ROWS) program_.extents.back().rows = ROWS;
   }
+  void outside(int32_t argument) const {
+    if (inside_) refuse(argument, "has no place inside of segments");
+  }
   // Every MOVE has found an operand of its own, inside of segments.
   void all_moved() const {
     if (moved_ != program_.instructions.back().move_count) refuse(0, "or another may not move");

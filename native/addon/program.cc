@@ -99,6 +99,7 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
       using namespace loss;
       const Measure count = e.rows(rows), data = count == ROWS ? TARGET_STEPS : TARGETS;
       const bool softmax = e.choice(head, HEAD_SOFTMAX, HEAD_LINEAR) == HEAD_SOFTMAX;
+      if (count == SEQUENCES) e.outside(rows);  // in a segment targets are those of its first step
       if (e.given(dz)) e.out_rows(dz, count, N);
       e.in_rows(z, count, N);
       softmax ? e.indices(targets, data, e.size(N)) : e.in(targets, data, e.size(N) * FLOAT);

@@ -194,6 +194,8 @@ export class MemoryCheck implements PlanCheck {
     for (const size of ['N', 'K', 'S', 'units', 'matrixUnits']) {
       if (args[size] !== undefined && !(args[size] >= (size.endsWith('nits') ? 0 : 1))) defect(`${name} with ${size} = ${args[size]}`)
     }
+    // In a segment targets are those of its first step.
+    if (name === 'LOSS' && inSegment && args.rows === Rows.BATCH) defect('LOSS of whole sequences in a segment')
     if (name === 'CLIP' && !(args.maxNorm! >= 0 && args.maxNorm! < constants.length)) defect('CLIP without its constant')
     const operand = (at: number, count: number, floats: number, shift = 0) => {
       const region = regionOf(at)
