@@ -53,6 +53,7 @@ describe('lines', () => {
     ['{"x":[1e999],"y":1}', 1, 'x[0]: cannot be used: expected a number, or null for a reading that is missing, received Infinity'],
     ['{"x":[[1,2],[3]],"y":1}', 1, 'x[1]: cannot be used: expected 2 numbers, as at the first step, received an array of 1'],
     ['{"x":[[1,2],3],"y":1}', 1, 'x[1]: cannot be used: expected a list of 2 numbers, as at the first step, received 3'],
+    ['{"x":"a","y":1}\n{"x":"b\\ud800","y":1}', 2, 'x: has half a surrogate pair: received "b\\ud800"'],
     ['{"x":[[]],"y":1}', 1, 'x[0]: cannot be used: expected at least one number'],
   ])('%j is refused', (content, line, message) => {
     const refused = expect.objectContaining({ code: 'ERR_DATA', line, message: expect.stringContaining(`:${line}: ${message}`) })
@@ -100,6 +101,8 @@ describe('the network that a file asks for', () => {
     [lines({ x: '😀b', y: 'ab' }, { x: 'b', y: 'ab' }), 2, 'y: has 2 answers; x has 1 step', { readout: 'all' }],
     [lines({ x: [1], y: [1] }, { x: [1, 1], y: [1, 'a'] }), 2, 'y[1]: is of another kind'],
     [lines({ x: [1], y: { a: 1 } }), 1, 'y: cannot be learnt'],
+    [lines({ x: [1], y: 'a' }, { x: [1], y: '' }), 2, 'y: cannot be learnt'],
+    [lines({ x: [1], y: 'a' }, { x: [1], y: '\ud800' }), 2, 'y: cannot be learnt'],
     [lines({ x: [1], y: 'a' }), 1, 'y: is the only label of the file: received "a"'],
     [lines({ x: [1], y: 'a' }), 1, 'y: does not suit --head linear', { head: 'linear' }],
     [lines({ x: 'a', y: 1 }), 1, 'x: has no tokens', { tokens: 3 }],

@@ -1,6 +1,6 @@
 /* The command line as users meet it: child processes, their words, their exit codes and the files they leave. */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type AnyRNN, doctor, RNN } from 'bptt'
@@ -150,7 +150,13 @@ describe('mistakes in files', () => {
     const { code, err } = bptt(['train', 'words.tsv', '--out', 'nowhere/model.safetensors', '--epochs', '1000000'])
     expect(err).toMatch(/^bptt: nowhere\/model\.safetensors: cannot be written: no folder nowhere\. \[ERR_IO\]/)
     expect(code).toBe(1)
-    expect(bptt(['train', 'words.tsv', '--out', '.']).err).toMatch(/^bptt: \.: is a folder\./)
+    const saving = (out: string) => bptt(['train', 'words.tsv', '--out', out, '--epochs', '1000000'])
+    for (const folder of ['.', 'absent/'])
+      expect(saving(folder).err).toBe(`bptt: ${folder}: is a folder. Give the name of a file. [ERR_IO]\n`)
+    expect(saving('').err).toBe('bptt: --out: needs a value: expected FILE. [ERR_INVALID_ARG]\n')
+    expect(saving('words.tsv/model').err).toMatch(/^bptt: words\.tsv\/model: cannot be written: /)
+    expect(saving('a'.repeat(300)).err).toMatch(/^bptt: a{300}: cannot be written: .*\[ERR_IO\]\n$/)
+    if (process.platform !== 'win32') expect(saving('/dev/null').err).toBe('bptt: /dev/null: is not a regular file. [ERR_IO]\n')
     expect(bptt(['train', 'absent.jsonl']).err).toBe('bptt: absent.jsonl: cannot be read: no such file. [ERR_IO]\n')
     expect(bptt(['train', '.']).err).toBe('bptt: .: cannot be read: a folder. [ERR_IO]\n')
     expect(bptt(['predict', 'words.tsv', 'words.tsv']).err).toMatch(/^bptt: words\.tsv: .*\[ERR_MODEL_FORMAT\]/)
@@ -266,6 +272,12 @@ describe('train and predict', () => {
     child.stdout.once('data', () => child.stdout.destroy())
     expect(await new Promise((ended) => child.on('exit', ended))).toBe(0)
     expect(err).toBe('')
+  })
+
+  it.skipIf(process.platform !== 'linux')('says that its output cannot be written', () => {
+    const { status, stderr } = spawnSync(process.execPath, [main, '--version'], { stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'] })
+    expect(stderr.toString()).toMatch(/^bptt: standard output: cannot be written: received ENOSPC.*\[ERR_IO\]\n$/)
+    expect(status).toBe(1)
   })
 
   it.skipIf(process.platform === 'win32')('saves what was learnt when it is interrupted', async () => {

@@ -69,7 +69,7 @@ export function parse(args: readonly string[], flags: Flags, positionals: readon
     if (!flag) throw unknown(token.rawName, token.name, flags)
     if (!flag.takes && token.value !== undefined)
       throw new UsageError('ERR_INVALID_ARG', 'takes no value', { at: `--${token.name}`, received: show(token.value) })
-    if (flag.takes && (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))))
+    if (flag.takes && (!token.value || (!token.inlineValue && token.value.startsWith('--'))))
       throw new UsageError('ERR_INVALID_ARG', 'needs a value', { at: `--${token.name}`, expected: flag.takes })
     values.set(token.name, token.value ?? true)
   }

@@ -104,7 +104,10 @@ function sequence(x: unknown, line: number, file: string): Sequence {
       expected,
       received: value === undefined ? undefined : show(value),
     })
-  if (typeof x === 'string') return x
+  if (typeof x === 'string') {
+    if (illFormed(x)) throw bad(file, line, 'has half a surrogate pair', { at: 'x', received: show(x) })
+    return x
+  }
   if (!Array.isArray(x)) throw wrong('x', 'a text, a list of numbers, or a list of lists of numbers', x)
   const number = (value: unknown, at: string) => {
     if (value === null) return NaN
@@ -120,6 +123,9 @@ function sequence(x: unknown, line: number, file: string): Sequence {
     return step.map((value, j) => number(value, `x[${i}][${j}]`))
   })
 }
+
+/** JSON can say a half of a surrogate pair; UTF-8, and so a model file, cannot. */
+export const illFormed = (text: string) => /\p{Surrogate}/u.test(text)
 
 export function bad(
   file: string,

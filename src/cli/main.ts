@@ -75,17 +75,22 @@ function command(name: string): Command {
   throw new UsageError('ERR_INVALID_ARG', 'there is no such command', { received: show(name), hint })
 }
 
+function tell(error: unknown): void {
+  process.stderr.write(`${told(error)}\n`)
+}
+
 /** For people, or for machines where they asked for JSON; what is not a BpttError is a defect, and shows its stack. */
-function told(error: unknown, json: boolean): string {
+function told(error: unknown): string {
   if (!(error instanceof BpttError)) return error instanceof Error ? (error.stack ?? error.message) : String(error)
   const { code, message, at, expected, received, hint, file, line } = error
-  if (json) return JSON.stringify({ error: { code, message, at, expected, received, hint, file, line } })
+  if (process.argv.includes('--json')) return JSON.stringify({ error: { code, message, at, expected, received, hint, file, line } })
   return `${paint(process.stderr).red('bptt:')} ${message} [${code}]`
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0) // whoever reads has had enough: bptt predict … | head
-  throw error
+  tell(new BpttError('ERR_IO', 'cannot be written', { file: 'standard output', received: error.message, cause: error }))
+  process.exit(1)
 })
 
 main(process.argv.slice(2)).then(
@@ -93,7 +98,7 @@ main(process.argv.slice(2)).then(
     process.exitCode = code
   },
   (error: unknown) => {
-    process.stderr.write(`${told(error, process.argv.includes('--json'))}\n`)
+    tell(error)
     process.exitCode = error instanceof UsageError ? 2 : 1
   },
 )

@@ -6,7 +6,7 @@ import { BpttError, show } from '../errors.js'
 import type { AnyRNN } from '../rnn.js'
 import { text } from '../sequences/text.js'
 import type { Config, Data, Input, Output, Readout } from '../types.js'
-import { bad, type DataFile, type Row, type Sequence } from './data-file.js'
+import { bad, type DataFile, illFormed, type Row, type Sequence } from './data-file.js'
 import { plural } from './screen.js'
 
 export const HEADS = ['softmax', 'sigmoid', 'linear'] as const
@@ -113,7 +113,7 @@ function* answers({ rows, file }: DataFile, readout: Readout): Generator<Answer>
 
 /** What an answer is, in words: answers of one file are of one kind. */
 function kindOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return 'a label'
+  if (typeof value === 'string') return value === '' || illFormed(value) ? undefined : 'a label'
   if (typeof value === 'boolean') return 'true or false'
   if (typeof value === 'number' && Number.isFinite(value)) return 'a number'
   if (!Array.isArray(value) || value.length === 0) return undefined

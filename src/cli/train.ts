@@ -1,5 +1,5 @@
 /* `bptt train FILE`: a network for a file of sequences, trained, with its progress, and saved; Ctrl-C ends the training and saves too. */
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { BACKENDS, INITS, NONLINEARITIES, READOUTS } from '../check/config.js'
@@ -133,13 +133,16 @@ function outFile({ values }: Arguments, path: string): string {
   const out = given ?? `${basename(path, extname(path))}.safetensors`
   if (resolve(out) === resolve(path))
     throw new UsageError('ERR_INVALID_ARG', 'is the data file, which the model would replace', { at: '--out', received: show(out) })
+  let old: Stats | undefined
   try {
-    accessSync(dirname(out), constants.W_OK)
+    accessSync(`${dirname(out)}/`, constants.W_OK)
+    old = statSync(out, { throwIfNoEntry: false })
   } catch (error) {
     throw new BpttError('ERR_IO', `cannot be written: ${reason(error, dirname(out))}`, { file: out, cause: error })
   }
-  if (statSync(out, { throwIfNoEntry: false })?.isDirectory())
+  if (old?.isDirectory() || /[/\\]$/.test(out))
     throw new BpttError('ERR_IO', 'is a folder', { file: out, hint: 'Give the name of a file.' })
+  if (old?.isFile() === false) throw new BpttError('ERR_IO', 'is not a regular file', { file: out })
   return out
 }
 
