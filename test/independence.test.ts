@@ -207,6 +207,21 @@ onEach(BACKENDS, ({ config }) => {
       ids!.forEach((id, i) => expect(Array.from(live.push(id))).toEqual(Array.from(outputs.data.subarray(i * 7, i * 7 + 7))))
       words.dispose()
 
+      const holes = new RNN({ input: { tokens: 7 }, state: 11, output: 3, readout: 'all', missing: 'mask', ...config })
+      const lists = [
+        [NaN, 3, NaN, 6],
+        [1, 5, 0, NaN],
+      ]
+      const answers = await holes.forward(lists)
+      const pair = holes.stream({ batch: 2 })
+      const single = holes.stream()
+      for (let i = 0; i < 4; i++) {
+        const expected = [0, 1].flatMap((q) => rowsOf(answers.outputs, q, i + 1).slice(-3))
+        expect(Array.from(pair.push(lists.map((ids) => ids[i]!))), `step ${i}`).toEqual(expected)
+        expect(Array.from(single.push(lists[0]![i]!)), `step ${i}`).toEqual(expected.slice(0, 3))
+      }
+      holes.dispose()
+
       const sensors = make({ missing: 'mask' })
       const gaps = x[1]!.map((step, i) => (i === 0 || i % 3 === 2 ? step.map((v, j) => (j === 1 ? Number.NaN : v)) : step))
       const whole = await sensors.forward([gaps, x[5]!])

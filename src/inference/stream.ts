@@ -2,6 +2,7 @@
 import { BpttError, show } from '../errors.js'
 import type { Core } from '../model/core.js'
 import { address, Region, stride, UNIT_FLOATS } from '../plan/memory.js'
+import { badValue } from '../sequences/input.js'
 import { readInitialState } from '../sequences/state.js'
 import type { Num, State } from '../types.js'
 import { padRows, readRows, unpadRows } from './pass.js'
@@ -60,24 +61,25 @@ export class Stream {
    */
   push(w: number | Num): Float32Array {
     this.core.check()
-    this.take(w)
-    if (this.step.run()) {
+    if (!this.take(w) && this.step.run()) {
       if (this.place.B > 1) this.unpad(this.step.output, allOf(this.place.B))
     } else {
-      this.checkMissing(w)
+      if (!this.tokens) this.checkMissing(w)
       this.pushMasked()
     }
     return this.output
   }
 
-  /** Copies w in. */
-  private take(w: number | Num): void {
+  /** Copies w in. @returns whether a token is missing; of numbers that shows when the step is run */
+  private take(w: number | Num): boolean {
     const { input, length, tokens } = this
+    let missing = false
     // Its length by its elements, about which nothing can lie.
     if (!tokens && w instanceof Float32Array && w[length - 1] !== undefined && w[length] === undefined) input.set(w)
     else if (typeof w === 'number') {
       if (length !== 1) throw wrongLength(length, 1)
-      input[0] = w
+      input[0] = tokens ? this.token(w, w, 0) : w
+      missing = tokens && input[0] === GAP
     } else {
       if (typeof w !== 'object' || w === null)
         throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
@@ -86,20 +88,18 @@ export class Stream {
         const value: unknown = w[j]
         if (typeof value !== 'number')
           throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
-        input[j] = value
+        input[j] = tokens ? this.token(value, w, j) : value
+        missing ||= tokens && input[j] === GAP
       }
     }
-    if (!tokens) return
-    const { size } = this.core.network.input
-    for (let j = 0; j < length; j++) {
-      const token = typeof w === 'number' ? w : w[j]!
-      if (!(Number.isInteger(token) && token >= 0 && token < size))
-        throw new BpttError('ERR_OUT_OF_RANGE', 'is not a token', {
-          at: placeOf(w, j),
-          expected: `an integer from 0 to ${size - 1}`,
-          received: show(token),
-        })
-    }
+    return missing
+  }
+
+  private token(value: number, w: number | Num, j: number): number {
+    const { network } = this.core
+    if (Number.isInteger(value) && value >= 0 && value < network.input.size) return value
+    if (Number.isNaN(value) && network.missing === 'mask') return GAP
+    throw badValue(network, value, placeOf(w, j))
   }
 
   /** Of an input that is not finite: all of it must be, but for gaps where they are allowed. */
@@ -108,12 +108,7 @@ export class Stream {
     for (let j = 0; j < length; j++) {
       const x = input[j]!
       if (x - x === 0 || (Number.isNaN(x) && this.core.network.missing === 'mask')) continue
-      throw new BpttError('ERR_NONFINITE', 'is not finite', {
-        at: placeOf(w, j),
-        expected: 'a finite number',
-        received: show(x),
-        ...(Number.isNaN(x) && { hint: "For gaps in the readings make the network with missing: 'mask'." }),
-      })
+      throw badValue(this.core.network, typeof w === 'number' ? w : w[j], placeOf(w, j))
     }
   }
 
@@ -121,9 +116,10 @@ export class Stream {
   private pushMasked(): void {
     const { B } = this.place
     const R = this.features
-    const alive = allOf(B).filter((j) => this.input.subarray(j * R, j * R + R).every((x) => !Number.isNaN(x)))
+    const missing = (x: number) => Number.isNaN(x) || (this.tokens && x === GAP)
+    const alive = allOf(B).filter((j) => !this.input.subarray(j * R, j * R + R).some(missing))
     const compiled = this.host.plan(this.place)
-    const inputs = { at: address(Region.DATA, this.place.data), data: this.input.map((x) => (Number.isNaN(x) ? 0 : x)) }
+    const inputs = { at: address(Region.DATA, this.place.data), data: this.input.map((x) => (missing(x) ? 0 : x)) }
     const { reads } = this.host.run(this.place, stepFrame(B, alive), [inputs], [readRows(compiled.outputs, B, this.O)])
     this.unpad(reads[0] as Float32Array, stepOrder(B, alive))
   }
@@ -187,6 +183,9 @@ export class Stream {
 }
 
 const placeOf = (w: number | Num, j: number) => (typeof w === 'number' ? 'w' : `w[${j}]`)
+
+/** A token that is missing, where tokens are copied to. */
+const GAP = -1
 
 const wrongLength = (expected: number, received: number) =>
   new BpttError('ERR_SHAPE_MISMATCH', 'has the wrong number of values', { at: 'w', expected: String(expected), received: String(received) })

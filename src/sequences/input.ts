@@ -129,7 +129,8 @@ function valueOf({ dense, padded = 0, each, nested }: Sources, b: number, R: num
   return nested[b] ? (data[step] as Flat)[feature] : data[step * R + feature]
 }
 
-function badValue({ input: { size, tokens, characters }, missing }: Network, value: unknown, at: string): BpttError {
+/** Says what is wrong with a number, or token, of a sequence. */
+export function badValue({ input: { size, tokens, characters }, missing }: Network, value: unknown, at: string): BpttError {
   const advice =
     missing === 'mask' ? 'A missing reading is NaN.' : "For missing readings use NaN and create the network with missing: 'mask'."
   if (!tokens || (typeof value === 'number' && !Number.isFinite(value))) return badNumber(value, at, advice)
