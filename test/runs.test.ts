@@ -206,6 +206,11 @@ onEach(BACKENDS, ({ config }) => {
       at: 'options.schedule',
       message: 'options.schedule: gave no learning rate for update 4: expected a number of at least 0, received NaN.',
     })
+    for (const rate of ['0.1', 1e39, Promise.resolve(0.1)])
+      expect(await errorOf(() => model.train(data, { schedule: (() => rate) as never }))).toMatchObject({
+        code: 'ERR_OUT_OF_RANGE',
+        received: { string: '"0.1"', number: '1e+39', object: 'an object' }[typeof rate as 'string'],
+      })
     await model.train(data, { epochs: 1 })
     model.dispose()
   })

@@ -34,7 +34,8 @@ export function integer(value: unknown, at: string, range: Range): number {
 }
 
 export function finite(value: unknown, at: string, range: Range): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(at, 'a finite number', value)
+  if (typeof value !== 'number' || !Number.isFinite(Math.fround(value)))
+    throw invalid(at, Number.isFinite(value) ? 'what a float32 can hold' : 'a finite number', value)
   return inRange(value, at, 'a number', range)
 }
 

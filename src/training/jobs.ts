@@ -2,7 +2,7 @@
  * What the next job of a training run holds: frames that take about 10 ms, so that one thread hop serves many updates of a small net while
  * reads of the same model still get their turn, and with each update the optimiser's numbers. Called by loop.ts.
  */
-import { BpttError } from '../errors.js'
+import { BpttError, show } from '../errors.js'
 import { SCALARS } from '../plan/frame.js'
 import { type Course, JobFrames } from './items.js'
 import type { OptimizerState } from './optimizer-state.js'
@@ -88,10 +88,10 @@ export class Jobs {
 }
 
 function checkRate(lr: number, step: number): void {
-  if (typeof lr === 'number' && lr >= 0 && lr < Infinity) return
+  if (typeof lr === 'number' && lr >= 0 && Math.fround(lr) < Infinity) return
   throw new BpttError('ERR_OUT_OF_RANGE', `gave no learning rate for update ${step}`, {
     at: 'options.schedule',
     expected: 'a number of at least 0',
-    received: String(lr),
+    received: show(lr),
   })
 }
