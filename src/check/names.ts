@@ -32,7 +32,7 @@ export const PLACES = {
   cosine: { of: 'schedule.cosine', names: ['warmup'] },
   oneCycle: { of: 'schedule.oneCycle', names: ['peak'] },
   plateau: { of: 'schedule.plateau', names: ['factor', 'patience'] },
-  bptt: { of: 'bptt', names: ['window', 'stride', 'carryState'] },
+  bptt: { of: 'train(data, { bptt: { … } })', names: ['window', 'stride', 'carryState'] },
   validation: { of: 'validation', names: ['fraction', 'by'] },
   earlyStopping: { of: 'earlyStopping', names: ['patience', 'minDelta', 'restoreBest'] },
   data: { of: 'data', names: ['x', 'y', 'mask', 'sampleWeights', 'stepWeights', 'groups'] },

@@ -129,6 +129,7 @@ function missing<T>(error: unknown, fallback: T): T {
 }
 
 function nameOf(path: string | URL): string {
+  if (path === '') throw new BpttError('ERR_INVALID_ARG', 'is empty', { at: 'path', expected: 'the name of a file' })
   if (typeof path === 'string') return path
   if (!(path instanceof URL))
     throw new BpttError('ERR_INVALID_ARG', 'is not a path', { at: 'path', expected: 'a path or a file: URL', received: show(path) })

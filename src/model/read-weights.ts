@@ -82,7 +82,7 @@ function readValues(value: unknown, { shape, size }: Parameter, out: Float32Arra
     }
     return
   }
-  if (count !== size) throw mismatch(at, shape, plural(count, 'value'))
+  if (count !== size) throw mismatch(at, shape, plural(count, flatOf(list[0], () => `${at}[0]`) ? 'row' : 'value'))
   copyFinite(out, 0, list, size, () => (tensor ? `${at}.data` : at))
 }
 

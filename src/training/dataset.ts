@@ -1,6 +1,6 @@
 /* The data of one training run: read, split, and laid out in backend memory, where it stays until the run ends. */
 import type { Write } from '../backends/engine.js'
-import { BpttError } from '../errors.js'
+import { BpttError, show } from '../errors.js'
 import { pick } from '../inference/chunks.js'
 import { type Baseline, baselineOf, targetMean } from '../inference/metrics.js'
 import { batcherOf, everyId, placeData, targetWidth } from '../inference/pass.js'
@@ -60,7 +60,7 @@ function dataFields(data: unknown, at: string): Record<string, unknown> {
     throw new BpttError('ERR_INVALID_ARG', 'there is no data', {
       at: at || 'data',
       expected: '{ x, y }',
-      received: data === null ? 'null' : typeof data,
+      received: show(data),
     })
   return Object.fromEntries(Object.keys(data).map((key) => [key, (data as Record<string, unknown>)[key]]))
 }
