@@ -47,6 +47,10 @@ struct Context {
 // its result.
 using Operation = void (*)(const Context &context, const int32_t *args, int part, int parts);
 
+// PROJECT and the RECUR behind it, which goes on from its result, of a sequence alone in its batch. False, with nothing
+// done, where one after the other is as quick.
+using AloneFunction = bool (*)(const Context &context, const int32_t *project, const int32_t *recur);
+
 // One step of one sequence through a network, all addresses known ahead: what a stream does again and again.
 struct LayerStep {
   const float *U, *W;   // packed; U as rows of columns where tokens come in
@@ -74,6 +78,7 @@ struct Kernels {
   const char *isa;                      // "sse2", "avx2", "avx512", "neon"
   const char *arithmetic;               // "fma" or "mul-add"
   Operation run[plan::OPERATIONS + 1];  // by opcode; null where the interpreter does it
+  AloneFunction project_recur;
   StepFunction step;
   FiniteFunction finite;
 };

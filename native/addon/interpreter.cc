@@ -119,6 +119,11 @@ int32_t run(const Setting &setting, size_t from, size_t to, int32_t m, Context &
     // An update once begun is finished, and so is what follows it.
     if (instruction.op == OP_UPDATE) context.stop = &NEVER;
     if (instruction.move_count > 0) move(instruction, context, m, args);
+    if (instruction.leads && context.B == 1 && i + 1 < to &&
+        setting.kernels.project_recur(context, instruction.args, instructions[i + 1].args)) {
+      i++;
+      continue;
+    }
     const Operation operation = setting.kernels.run[instruction.op];
     const int32_t *const here = instruction.move_count > 0 ? args : instruction.args;
     run(operation, instruction, here, context, team);

@@ -209,6 +209,12 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
   }
 }
 
+// Whether an instruction is a RECUR that goes on from what the PROJECT before it has made.
+bool follows(const Instruction &instruction, const Instruction &before) {
+  return before.op == OP_PROJECT && instruction.op == OP_RECUR && !before.moves && !instruction.moves &&
+         before.args[project::y] == instruction.args[recur::s] && before.args[project::rows] == ROWS_STEPS;
+}
+
 }  // namespace
 
 std::shared_ptr<const Program> Program::check(std::vector<int32_t> code, std::vector<double> constants) {
@@ -235,6 +241,9 @@ std::shared_ptr<const Program> Program::check(std::vector<int32_t> code, std::ve
       Examiner examiner(*program, index, args, inside);
       examine(examiner, op, args, program->constants.size());
       examiner.all_moved();
+      if (index > 0)
+        program->instructions[index - 1].leads =
+            follows(program->instructions[index], program->instructions[index - 1]);
       moves = nullptr;
       move_count = 0;
       if (inside) {

@@ -145,6 +145,29 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
   }
 }
 
+// While few chains wait from step to step the multiplier has next to nothing to do: a short U·w of the steps to come
+// passes by meanwhile, and need not be stored. A long one would keep the chains waiting.
+bool project_recur(const Context &context, const int32_t *project, const int32_t *recur) {
+  constexpr int64_t FEW_CHAINS = 4 * VW, FEW_INPUTS = 16;
+  Arguments input(context, project);
+  input.floats();  // y
+  const float *w = input.floats();
+  input.floats();  // U
+  const float *U = input.floats(), *b = input.floats(), *bh = input.floats();
+  const int64_t S = input.integer(), K = input.integer();
+  if (S > FEW_CHAINS || K > FEW_INPUTS) return false;
+  Arguments take(context, recur);
+  float *now = take.floats();
+  const float *before = take.floats();
+  take.floats();  // W
+  const float *W = take.floats();
+  take.integer();  // S
+  const int64_t cell = take.integer();
+  for (int64_t i = 0; i < context.R && !stopped(context); i++, w += stride(K), before = now, now += stride(S))
+    multiply_row({b, bh, nullptr, {{w, U, K}, {before, W, S}}, cell, now}, S, false);
+  return true;
+}
+
 // What RECUR_BACK works on.
 struct Back {
   float *d;

@@ -2,94 +2,19 @@
 // random ragged batches, sizes on both sides of every vector width, one to three parts, and memory beside the results
 // untouched. Then how far tanh and sigmoid are from the truth. Built and started by run.mjs.   driver [--cases N]
 // [--seed N]
-#include <atomic>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "../kernels.h"
 #include "bench.h"
-#include "cases.h"
+#include "fused_checks.h"
 #include "push.h"
 #include "scalar.h"
 
 namespace bptt::test {
-
-// 64-byte aligned copies of the regions of a case, exactly as long, so that a sanitizer sees every step outside.
-struct Memory {
-  float *region[plan::REGIONS];
-  double result[plan::RESULT_FIELDS];
-  explicit Memory(const Case &c) {
-    for (int r = 0; r < plan::REGIONS; r++) {
-      region[r] = static_cast<float *>(std::aligned_alloc(64, c.region[r].size() * 4 + 64 * c.region[r].empty()));
-      if (!c.region[r].empty()) memcpy(region[r], c.region[r].data(), c.region[r].size() * 4);
-    }
-    memcpy(result, c.result, sizeof result);
-  }
-  ~Memory() {
-    for (float *p : region) std::free(p);
-  }
-  Memory(const Memory &) = delete;
-};
-
-static float *workspaces[3];
-static const int32_t go_on = 0;
-
-static Context context(const Case &c, Memory &memory) {
-  Context x{};
-  memcpy(x.region, memory.region, sizeof x.region);
-  x.T = c.T, x.B = c.B, x.R = c.R;
-  x.scalars = c.scalars.data();
-  x.active = c.active.data(), x.start = c.start.data();
-  x.base = c.base.data(), x.tbase = c.tbase.data(), x.last = c.last.data(), x.from = c.from.data();
-  x.init = c.init.data(), x.saved = c.saved.data(), x.slot = c.slot.data();
-  x.constants = c.constants;
-  x.result = memory.result;
-  x.workspace = workspaces;
-  x.stop = &go_on;
-  return x;
-}
-
-static void run(const Kernels &kernels, int32_t op, Context x, const std::vector<int32_t> &args, int parts) {
-  for (int part = 0; part < parts; part++) kernels.run[op](x, args.data(), part, parts);
-}
-
-static std::atomic<int32_t> steps_done[3];
-static void meet(int part, int parts, int32_t n) {
-  steps_done[part] = n;
-  for (int i = 0; i < parts && n != LEFT; i++) {
-    while (steps_done[i] < n) std::this_thread::yield();
-  }
-}
-
-// Each part in a thread of its own, as those need that meet on the way.
-static void run_meeting(const Kernels &kernels, int32_t op, Context x, const std::vector<int32_t> &args, int parts) {
-  x.meet = meet;
-  for (auto &each : steps_done) each = 0;
-  std::vector<std::thread> threads;
-  for (int part = 0; part < parts; part++)
-    threads.emplace_back([&, part] { kernels.run[op](x, args.data(), part, parts); });
-  for (std::thread &each : threads) each.join();
-}
-
-// The packed form that an operation needs, made by the same table.
-static void prepare(const Kernels &kernels, const Case &c, const Context &x, int parts) {
-  using namespace plan;
-  const std::vector<int32_t> &a = c.args;
-  std::vector<int32_t> pack;
-  if (c.op == OP_PROJECT) pack = {a[3], a[2], a[6], a[7], PACK_PROJECT};
-  if (c.op == OP_GATHER) pack = {a[3], a[2], a[6], a[7], PACK_GATHER};
-  if (c.op == OP_RECUR) pack = {a[3], a[2], a[4], a[4], PACK_PROJECT};
-  if (c.op == OP_PROJECT_DX) pack = {a[3], a[2], a[4], a[5], PACK_PROJECT_DX};
-  if (c.op == OP_RECUR_BACK) pack = {a[6], a[5], a[7], a[7], PACK_PROJECT_DX};
-  if (!pack.empty()) run(kernels, OP_PACK, x, pack, parts);
-}
-
-static bool same(float a, float b) { return (a != a && b != b) || memcmp(&a, &b, 4) == 0; }
-static bool same(double a, double b) { return (a != a && b != b) || memcmp(&a, &b, 8) == 0; }
 
 static bool check(const Kernels &kernels, const Case &c, int parts, bool meeting = false) {
   Memory expected(c), actual(c);
@@ -145,72 +70,6 @@ static bool check_stop(const Kernels &kernels, const Case &c) {
     const size_t from = size_t(area.unit) * 16, floats = size_t(area.rows * area.ld);
     if (memcmp(before.region[area.region] + from, after.region[area.region] + from, area.output ? 4 * floats : 0) != 0)
       return false;
-  }
-  return true;
-}
-
-// One step of one sequence by the kernel for it against the operations that it stands for, twice: one to three layers.
-static bool check_step(const Kernels &kernels) {
-  using namespace plan;
-  Case c;
-  c.T = c.B = c.R = 1;
-  c.active = {1}, c.start = {0, 1}, c.base = {0};
-  const bool tokens = bits() % 3 == 0;
-  const int depth = int(integer(1, 3));
-  struct Layer {
-    int32_t U, W, b, bh, Up, Wp, y, s0, s, K, S, cell;
-  };
-  std::vector<Layer> layers;
-  const int32_t w = tokens ? c.integers(1, 5) : c.rows(1, 130), first = tokens ? 5 : int32_t(size() % 130 + 1);
-  for (int k = 0; k < depth; k++) {
-    const int32_t K = k ? layers.back().S : first, S = int32_t(size() % 600 + 1);
-    const int32_t b = bits() % 4 ? c.dense(S) : NONE, bh = b != NONE && bits() % 2 ? c.dense(S) : NONE;
-    layers.push_back({c.dense(int64_t{S} * K), c.dense(int64_t{S} * S), b, bh, c.packed(S, K), c.packed(S, S),
-                      c.rows(1, S), c.rows(1, S), c.rows(1, S), K, S, int32_t(bits() % 4)});
-  }
-  const int32_t S = layers.back().S, N = int32_t(size()), head = int32_t(bits() % 3);
-  const int32_t V = c.dense(int64_t{N} * S), Vp = c.packed(N, S), bias = bits() % 4 ? c.dense(N) : NONE;
-  const int32_t z = c.rows(1, N);
-  c.fill();
-  Memory memory(c);
-  const Context x = context(c, memory);
-  for (const Layer &l : layers) {
-    run(kernels, OP_PACK, x, {l.Up, l.U, l.S, l.K, tokens && &l == layers.data() ? PACK_GATHER : PACK_PROJECT}, 1);
-    run(kernels, OP_PACK, x, {l.Wp, l.W, l.S, l.S, PACK_PROJECT}, 1);
-    memcpy(at(x, l.s), at(x, l.s0), size_t(l.S) * 4);
-  }
-  run(kernels, OP_PACK, x, {Vp, V, N, S, PACK_PROJECT}, 1);
-
-  const auto place = [&](int32_t address) { return address == NONE ? nullptr : at(x, address); };
-  std::vector<LayerStep> steps;
-  for (const Layer &l : layers)
-    steps.push_back({at(x, l.Up), at(x, l.Wp), place(l.b), place(l.bh), at(x, l.s), l.K, l.S, l.cell});
-  std::vector<float> room(1024), o(size_t(stride(N)) + 1, 0.25f);
-  NetStep step{steps.data(), depth, tokens, at(x, Vp), place(bias), N, head, room.data()};
-  for (int turn = 0; turn < 2; turn++) {
-    int32_t below = w;
-    for (const Layer &l : layers) {
-      if (tokens && below == w)
-        run(kernels, OP_GATHER, x, {l.y, w, l.U, l.Up, l.b, l.bh, l.S, l.K}, 1);
-      else
-        run(kernels, OP_PROJECT, x, {l.y, below, l.U, l.Up, l.b, l.bh, l.S, l.K, ROWS_STEPS}, 1);
-      run(kernels, OP_RECUR, x, {l.y, l.s0, l.W, l.Wp, l.S, l.cell}, 1);
-      memcpy(at(x, l.s0), at(x, l.y), size_t(l.S) * 4);
-      below = l.y;
-    }
-    run(kernels, OP_PROJECT, x, {z, below, V, Vp, bias, NONE, N, S, ROWS_STEPS}, 1);
-    run(kernels, OP_ACTIVATE, x, {z, z, N, head, ROWS_STEPS}, 1);
-    kernels.step(step, at(x, w), o.data());
-    bool ok = o.back() == 0.25f && kernels.finite(o.data(), N);
-    for (const float bad : {INFINITY, -INFINITY, NAN}) {
-      std::vector<float> row(o.begin(), o.begin() + N);
-      row[bits() % row.size()] = bad;
-      ok &= !kernels.finite(row.data(), N);
-    }
-    for (int32_t n = 0; n < N; n++) ok &= same(at(x, z)[n], o[size_t(n)]);
-    for (const Layer &l : layers)
-      for (int32_t n = 0; n < l.S; n++) ok &= same(at(x, l.s0)[n], at(x, l.s)[n]);
-    if (!ok) return false;
   }
   return true;
 }
@@ -300,8 +159,9 @@ static int main(int argc, char **argv) {
     }
     for (int i = 0; i < cases; i++, done++) {
       seed = from * 100000000 + uint64_t(i);
-      if (check_step(*kernels)) continue;
-      std::printf("%s %s step case %d\n", kernels->isa, kernels->arithmetic, i);
+      const bool step = check_step(*kernels);
+      if (step && check_alone(*kernels)) continue;
+      std::printf("%s %s %s case %d\n", kernels->isa, kernels->arithmetic, step ? "alone" : "step", i);
       failed++;
     }
     failed += !accuracy(*kernels, cases >= 30 ? 1021 : 65521);

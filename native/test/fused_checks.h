@@ -1,0 +1,103 @@
+// The kernels that do what several operations do, against these.
+#pragma once
+#include "harness.h"
+
+namespace bptt::test {
+
+// One step of one sequence by the kernel for it against the operations that it stands for, twice: one to three layers.
+static bool check_step(const Kernels &kernels) {
+  using namespace plan;
+  Case c;
+  c.T = c.B = c.R = 1;
+  c.active = {1}, c.start = {0, 1}, c.base = {0};
+  const bool tokens = bits() % 3 == 0;
+  const int depth = int(integer(1, 3));
+  struct Layer {
+    int32_t U, W, b, bh, Up, Wp, y, s0, s, K, S, cell;
+  };
+  std::vector<Layer> layers;
+  const int32_t w = tokens ? c.integers(1, 5) : c.rows(1, 130), first = tokens ? 5 : int32_t(size() % 130 + 1);
+  for (int k = 0; k < depth; k++) {
+    const int32_t K = k ? layers.back().S : first, S = int32_t(size() % 600 + 1);
+    const int32_t b = bits() % 4 ? c.dense(S) : NONE, bh = b != NONE && bits() % 2 ? c.dense(S) : NONE;
+    layers.push_back({c.dense(int64_t{S} * K), c.dense(int64_t{S} * S), b, bh, c.packed(S, K), c.packed(S, S),
+                      c.rows(1, S), c.rows(1, S), c.rows(1, S), K, S, int32_t(bits() % 4)});
+  }
+  const int32_t S = layers.back().S, N = int32_t(size()), head = int32_t(bits() % 3);
+  const int32_t V = c.dense(int64_t{N} * S), Vp = c.packed(N, S), bias = bits() % 4 ? c.dense(N) : NONE;
+  const int32_t z = c.rows(1, N);
+  c.fill();
+  Memory memory(c);
+  const Context x = context(c, memory);
+  for (const Layer &l : layers) {
+    run(kernels, OP_PACK, x, {l.Up, l.U, l.S, l.K, tokens && &l == layers.data() ? PACK_GATHER : PACK_PROJECT}, 1);
+    run(kernels, OP_PACK, x, {l.Wp, l.W, l.S, l.S, PACK_PROJECT}, 1);
+    memcpy(at(x, l.s), at(x, l.s0), size_t(l.S) * 4);
+  }
+  run(kernels, OP_PACK, x, {Vp, V, N, S, PACK_PROJECT}, 1);
+
+  const auto place = [&](int32_t address) { return address == NONE ? nullptr : at(x, address); };
+  std::vector<LayerStep> steps;
+  for (const Layer &l : layers)
+    steps.push_back({at(x, l.Up), at(x, l.Wp), place(l.b), place(l.bh), at(x, l.s), l.K, l.S, l.cell});
+  std::vector<float> room(1024), o(size_t(stride(N)) + 1, 0.25f);
+  NetStep step{steps.data(), depth, tokens, at(x, Vp), place(bias), N, head, room.data()};
+  for (int turn = 0; turn < 2; turn++) {
+    int32_t below = w;
+    for (const Layer &l : layers) {
+      if (tokens && below == w)
+        run(kernels, OP_GATHER, x, {l.y, w, l.U, l.Up, l.b, l.bh, l.S, l.K}, 1);
+      else
+        run(kernels, OP_PROJECT, x, {l.y, below, l.U, l.Up, l.b, l.bh, l.S, l.K, ROWS_STEPS}, 1);
+      run(kernels, OP_RECUR, x, {l.y, l.s0, l.W, l.Wp, l.S, l.cell}, 1);
+      memcpy(at(x, l.s0), at(x, l.y), size_t(l.S) * 4);
+      below = l.y;
+    }
+    run(kernels, OP_PROJECT, x, {z, below, V, Vp, bias, NONE, N, S, ROWS_STEPS}, 1);
+    run(kernels, OP_ACTIVATE, x, {z, z, N, head, ROWS_STEPS}, 1);
+    kernels.step(step, at(x, w), o.data());
+    bool ok = o.back() == 0.25f && kernels.finite(o.data(), N);
+    for (const float bad : {INFINITY, -INFINITY, NAN}) {
+      std::vector<float> row(o.begin(), o.begin() + N);
+      row[bits() % row.size()] = bad;
+      ok &= !kernels.finite(row.data(), N);
+    }
+    for (int32_t n = 0; n < N; n++) ok &= same(at(x, z)[n], o[size_t(n)]);
+    for (const Layer &l : layers)
+      for (int32_t n = 0; n < l.S; n++) ok &= same(at(x, l.s0)[n], at(x, l.s)[n]);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+// A small sequence alone in its batch: PROJECT and RECUR in one against both, one after the other.
+static bool check_alone(const Kernels &kernels) {
+  using namespace plan;
+  Case c;
+  c.B = 1, c.T = c.R = int32_t(size() % 20 + 1);
+  c.active.assign(size_t(c.T), 1), c.base = {0};
+  for (int32_t i = 0; i <= c.T; i++) c.start.push_back(i);
+  const int32_t S = int32_t(size() % 80 + 1), K = int32_t(size() % 20 + 1);
+  const int32_t s = c.rows(c.T, S), w = c.rows(c.T, K), s0 = c.rows(1, S), U = c.dense(int64_t{S} * K),
+                W = c.dense(int64_t{S} * S), b = bits() % 4 ? c.dense(S) : NONE,
+                bh = b != NONE && bits() % 2 ? c.dense(S) : NONE, Up = c.packed(S, K), Wp = c.packed(S, S);
+  const std::vector<int32_t> project = {s, w, U, Up, b, bh, S, K, ROWS_STEPS},
+                             recur = {s, s0, W, Wp, S, int32_t(bits() % 4)};
+  c.fill();
+  Memory memory(c);
+  const Context x = context(c, memory);
+  run(kernels, OP_PACK, x, {Up, U, S, K, PACK_PROJECT}, 1);
+  run(kernels, OP_PACK, x, {Wp, W, S, S, PACK_PROJECT}, 1);
+  const std::vector<float> before(at(x, s), at(x, s) + c.T * stride(S));
+  const bool done = kernels.project_recur(x, project.data(), recur.data());
+  const std::vector<float> states(at(x, s), at(x, s) + c.T * stride(S));
+  memcpy(at(x, s), before.data(), before.size() * 4);
+  if (!done) return memcmp(states.data(), before.data(), before.size() * 4) == 0;
+  run(kernels, OP_PROJECT, x, project, 1);
+  run(kernels, OP_RECUR, x, recur, 1);
+  bool ok = true;
+  for (int64_t i = 0; i < c.T; i++)
+    for (int64_t n = 0; n < S; n++) ok &= same(at(x, s)[i * stride(S) + n], states[size_t(i * stride(S) + n)]);
+  return ok;
+}
+}  // namespace bptt::test
