@@ -162,6 +162,7 @@ describe.skipIf(!native)('a plan that is wrong', () => {
       ['the step before, of who reads more', segments(['MOVE', 1, 2, unit, X + 100], ['LAST', X + 900, X, X + 100, S])],
       ['tokens', segments(['MOVE', 1, 0, 1, NONE], ['GATHER', X, D, H, P, NONE, NONE, S, K])],
       ['targets of whole sequences', segments(['LOSS', NONE, X, D, D + 100, X + 200, S, Head.LINEAR, Rows.BATCH])],
+      ['a gradient from nowhere', segments(['RECUR_BACK', X, X + 100, NONE, NONE, 0, H, P, S, 0, NONE, NONE])],
       ['outside', [mark, recur]],
       ['nothing', segments(mark)],
       ['segments in segments', segments(['SEGMENTS', 3, 0, 0, 1], recur)],
@@ -262,6 +263,33 @@ describe.skipIf(!native)('a frame that is wrong', () => {
     expect(thrownBy(() => step.run()).code).toBe('ERR_INTERNAL')
     step.input[0] = K - 1
     step.run()
+  })
+
+  it('is no step for one kernel where a product reads more than is written before it', () => {
+    const stepThatReads = (columns: number): Line[] => [
+      ['STATE_IN', X + 10, C, S],
+      ['FETCH', X, D, K],
+      ['PROJECT', X + 20, X, H, P, NONE, NONE, S, columns, Rows.STEPS],
+      ['RECUR', X + 20, X + 10, H + 100, P + 100, S, 0],
+      ['STATE_OUT', C, X + 10, X + 20, S],
+      ['LAST', X + 30, X + 10, X + 20, S],
+      ['PROJECT', X + 40, X + 30, H + 200, P + 200, NONE, NONE, 2, S, Rows.BATCH],
+      ['ACTIVATE', X + 50, X + 40, 2, Head.LINEAR, Rows.BATCH],
+    ]
+    const one = frame(1, 1)
+    for (const field of ['init', 'slot'] as const) one[FRAME_HEADER + 1 + SEQUENCE_FIELDS.indexOf(field)] = 0
+    for (const [columns, alone] of [
+      [K, true],
+      [K + 1, false],
+    ] as const) {
+      const engine = local()
+      const input = { at: D, kind: 'float32', length: K } as const
+      const step = engine.prepare({ bytes: room, plan: plan(stepThatReads(columns)), frame: one, input, output: { at: X + 50, length: 2 } })
+      step.input.fill(2)
+      step.run()
+      const { reads } = engine.run({ ...noJob, bytes: room, reads: [input] })
+      expect([columns, reads[0]![0] === 0]).toEqual([columns, alone])
+    }
   })
 })
 

@@ -10,7 +10,7 @@ import type { EngineOptions } from '#lib/backends/engine.js'
 import { createLocal } from '#lib/backends/wasm.js'
 import { FRAME_HEADER } from '#lib/plan/frame.js'
 import { address, NONE, Region, UNIT_BYTES } from '#lib/plan/memory.js'
-import { By, Cell, Head, Pack, Result, Rows, Status } from '#lib/plan/operations.js'
+import { Above, By, Cell, Head, Pack, Result, Rows, Status } from '#lib/plan/operations.js'
 import { createReference } from '#lib/reference/engine.js'
 import { frameOf, planOf } from './reference-net.js'
 import { thrownBy } from './support/mistakes.js'
@@ -98,6 +98,13 @@ describe('operands', () => {
       planOf([
         ['SEGMENTS', 1, 0, 0, 1],
         ['LOSS', NONE, at(Region.SCRATCH), at(Region.DATA), at(Region.DATA, 1), at(Region.SCRATCH, 4), 5, Head.LINEAR, Rows.BATCH],
+      ]),
+    ],
+    [
+      'a gradient in segments that comes from nowhere',
+      planOf([
+        ['SEGMENTS', 1, 0, 0, 1],
+        ['RECUR_BACK', at(Region.SCRATCH), at(Region.SCRATCH, 4), NONE, NONE, Above.NONE, 0, at(Region.PACK), 4, 0, NONE, NONE],
       ]),
     ],
     [

@@ -51,6 +51,7 @@ class Examiner {
     return choice(argument, ROWS_STEPS, ROWS_BATCH) == ROWS_STEPS ? ROWS : SEQUENCES;
   }
   bool given(int32_t argument) const { return args_[argument] != NONE; }
+  bool inside() const { return inside_; }
 
   void in(int32_t argument, Measure rows, int64_t bytes) {
     const int32_t *const move = move_of(argument);
@@ -69,9 +70,6 @@ class Examiner {
   // In a segment too it has the rows of the whole frame.
   void whole() {
     if (program_.extents.back().rows == SEGMENT_ROWS) program_.extents.back().rows = ROWS;
-  }
-  void outside(int32_t argument) const {
-    if (inside_) refuse(argument, "has no place inside of segments");
   }
   // Every MOVE has found an operand of its own, inside of segments.
   void all_moved() const {

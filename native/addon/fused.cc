@@ -36,11 +36,12 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
 
   std::vector<const int32_t *> carried;
   while (const int32_t *in = next(OP_STATE_IN)) carried.push_back(in);
-  int32_t below = NONE;
+  int32_t below = NONE, width = 0;  // what the next layer reads, and how many of it
   const int32_t *a = next(OP_FETCH);
   if (a) {
     if (a[fetch::data] != input.at || input.bytes != a[fetch::K] * FLOAT || !passing(a[fetch::dst])) return false;
     below = a[fetch::dst];
+    width = a[fetch::K];
   }
   std::vector<int32_t> states;
   for (const int32_t *in : carried) {
@@ -54,7 +55,7 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
       layer = {a[gather::pack], NONE, a[bias], a[bias2], NONE, 0, a[K], a[N], 0};
     } else if ((a = next(OP_PROJECT))) {
       using namespace project;
-      if (a[x] != below || a[rows] != ROWS_STEPS) return false;
+      if (a[x] != below || a[K] != width || a[rows] != ROWS_STEPS) return false;
       s = a[y];
       layer = {a[project::pack], NONE, a[bias], a[bias2], NONE, 0, a[K], a[N], 0};
     } else {
@@ -72,6 +73,7 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
     layers_.push_back(layer);
     states.push_back(s);
     below = s;
+    width = layer.S;
   }
   for (size_t k = 0; k < layers_.size(); k++) {
     const int32_t *const out = next(OP_STATE_OUT);

@@ -99,7 +99,8 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
       using namespace loss;
       const Measure count = e.rows(rows), data = count == ROWS ? TARGET_STEPS : TARGETS;
       const bool softmax = e.choice(head, HEAD_SOFTMAX, HEAD_LINEAR) == HEAD_SOFTMAX;
-      if (count == SEQUENCES) e.outside(rows);  // in a segment targets are those of its first step
+      // In a segment targets are those of its first step.
+      if (count == SEQUENCES && e.inside()) e.refuse(rows, "has no place inside of segments");
       if (e.given(dz)) e.out_rows(dz, count, N);
       e.in_rows(z, count, N);
       softmax ? e.indices(targets, data, e.size(N)) : e.in(targets, data, e.size(N) * FLOAT);
@@ -136,7 +137,7 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
       e.choice(cell, CELL_TANH, CELL_IDENTITY);
       e.out_rows(d, ROWS, S);
       e.in_rows(s, ROWS, S);
-      if (e.given(after)) e.in_rows(after, SEQUENCES, S);
+      if (e.given(after) || e.inside()) e.in_rows(after, SEQUENCES, S);
       if (kind != ABOVE_NONE) e.in_rows(above, kind == ABOVE_STEPS ? ROWS : SEQUENCES, S);
       e.in_matrix(W, S, S);
       e.in_packed(recur_back::pack, PACK_PROJECT_DX, S, S);

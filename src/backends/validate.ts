@@ -194,8 +194,9 @@ export class MemoryCheck implements PlanCheck {
     for (const size of ['N', 'K', 'S', 'units', 'matrixUnits']) {
       if (args[size] !== undefined && !(args[size] >= (size.endsWith('nits') ? 0 : 1))) defect(`${name} with ${size} = ${args[size]}`)
     }
-    // In a segment targets are those of its first step.
-    if (name === 'LOSS' && inSegment && args.rows === Rows.BATCH) defect('LOSS of whole sequences in a segment')
+    // In a segment targets are those of its first step; and there is a step behind it.
+    if (inSegment && name === 'LOSS' && args.rows === Rows.BATCH) defect('LOSS of whole sequences in a segment')
+    if (inSegment && name === 'RECUR_BACK' && args.after === NONE) defect('RECUR_BACK in a segment, from nowhere')
     if (name === 'CLIP' && !(args.maxNorm! >= 0 && args.maxNorm! < constants.length)) defect('CLIP without its constant')
     const operand = (at: number, count: number, floats: number, shift = 0) => {
       const region = regionOf(at)
