@@ -176,6 +176,18 @@ describe.skipIf(!native)('a plan that is wrong', () => {
     for (const [what, lines, bytes] of wrong) expect([what, thrownBy(() => run(lines, bytes)).code]).toEqual([what, 'ERR_INTERNAL'])
   })
 
+  it('has a product and a recurrence done together only where they are of one size', () => {
+    const lines: Line[] = [
+      ['PROJECT', X, X + 500, H, P, H + 100, NONE, S, K, Rows.STEPS],
+      ['RECUR', X, X + 600, H + 200, P + 200, 4, 0],
+    ]
+    const state = (writes: Job['writes']) =>
+      local().run({ ...job(lines, frame(1, 2), room), writes, reads: [{ at: X, kind: 'float32', length: 64 }] }).reads[0]!
+    const biases = state([{ at: H + 100, data: new Float32Array(S).fill(2) }])
+    expect([biases[0], biases[32]]).toEqual([Math.fround(biases[1]!), 2]) // states are rows of 16, the second of the product begins at 32
+    expect(biases[0]).toBeCloseTo(Math.tanh(2), 5)
+  })
+
   it('is refused where code is cut off or unknown', () => {
     const raw = (code: number[]) => thrownBy(() => local().run({ ...noJob, plan: { ...plan([]), code: Int32Array.from(code) } })).message
     expect(raw([1, 0])).toMatch(/lacks arguments/)

@@ -213,7 +213,8 @@ void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants) {
 // Whether an instruction is a RECUR that goes on from what the PROJECT before it has made.
 bool follows(const Instruction &instruction, const Instruction &before) {
   return before.op == OP_PROJECT && instruction.op == OP_RECUR && !before.moves && !instruction.moves &&
-         before.args[project::y] == instruction.args[recur::s] && before.args[project::rows] == ROWS_STEPS;
+         before.args[project::y] == instruction.args[recur::s] &&
+         before.args[project::N] == instruction.args[recur::S] && before.args[project::rows] == ROWS_STEPS;
 }
 
 }  // namespace
