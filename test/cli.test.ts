@@ -97,6 +97,9 @@ describe('mistakes in the command line', () => {
     const { code, err } = bptt(['train', 'words.tsv', '--state', '8,0'])
     expect(err).toMatch(/^bptt: --state: is out of range: expected an integer at least 1/)
     expect(code).toBe(2)
+    const none = bptt(['train', file('tokens.jsonl', '{"x":[1],"y":"a"}\n{"x":[2],"y":"b"}'), '--tokens', '0'])
+    expect(none.err).toMatch(/^bptt: --tokens: is out of range: expected an integer at least 1/)
+    expect(none.code).toBe(2)
   })
 
   it('is an object with --json', () => {

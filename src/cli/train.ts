@@ -43,7 +43,7 @@ export const flags = {
   init: { takes: 'NAME', place: 'config.init', help: `${INITS.join(', ')} (default orthogonal)` },
   head: { takes: 'NAME', help: 'softmax, sigmoid or linear (default: by the kind of y)' },
   readout: { takes: 'NAME', help: 'last: an answer a sequence; all: one a step\n(default: all where y is a list, else last)' },
-  tokens: { takes: 'N', help: 'the numbers of x are tokens from 0 to N - 1' },
+  tokens: { takes: 'N', place: 'config.input.tokens', read: numeric, help: 'the numbers of x are tokens from 0 to N - 1' },
   format: { takes: 'NAME', help: 'jsonl or text (default: seen from the first line)' },
   backend: { takes: 'NAME', place: 'config.backend', help: `${BACKENDS.join(', ')} (default auto)` },
   threads: { takes: 'N', place: 'config.threads', read: numeric, help: 'threads at most' },
