@@ -1,4 +1,5 @@
 /* What this package refuses to try, and why. Checked before anything is allocated; used for configurations and for model files alike. */
+import { BpttError } from '../errors.js'
 
 export const LIMITS = {
   /** Units of one layer's state: W alone is then 16 GiB at the limit, so WEIGHTS is what ends most attempts. */
@@ -20,3 +21,7 @@ export const LIMITS = {
   TENSORS: 4_096,
   NAME_BYTES: 256,
 } as const
+
+/** Of a model file. @param file its name, where it has one */
+export const tooLarge = (bytes: number, most: number, file?: string) =>
+  new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', { file, expected: `at most ${most} bytes`, received: String(bytes) })

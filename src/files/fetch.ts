@@ -1,9 +1,9 @@
 /* Bytes from the web. Loaded when they are asked for. */
+import { tooLarge } from '../check/limits.js'
 import { BpttError } from '../errors.js'
-import { type Source, tooLarge } from './source.js'
 
 /** Reads a response piece by piece, so that an endless one ends at the limit. */
-export async function read(file: string, limit: number): Promise<Source> {
+export async function read(file: string, limit: number): Promise<{ bytes: Uint8Array; file: string }> {
   try {
     const response = await fetch(file)
     if (!response.ok) throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: `HTTP ${response.status}` })

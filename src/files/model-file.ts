@@ -7,7 +7,7 @@
  *                 head.weight V [t, s], head.bias c [t]
  */
 import { checkSize, INITS, NONLINEARITIES, READOUTS, readLabels } from '../check/config.js'
-import { LIMITS } from '../check/limits.js'
+import { LIMITS, tooLarge } from '../check/limits.js'
 import { boolean, choice, integer } from '../check/values.js'
 import { BpttError } from '../errors.js'
 import type { Network } from '../network/network.js'
@@ -82,8 +82,7 @@ export async function decodeModel(
   { file, maxBytes = LIMITS.FILE_BYTES }: { file?: string; maxBytes?: number } = {},
 ): Promise<Model> {
   const refuse = refusal(file)
-  if (bytes.length > maxBytes)
-    throw refuse('is too large', { expected: `at most ${maxBytes} bytes`, received: String(bytes.length) }, 'ERR_MODEL_TOO_LARGE')
+  if (bytes.length > maxBytes) throw tooLarge(bytes.length, maxBytes, file)
   const stored = readSafetensors(bytes, refuse)
   if (stored.metadata.get('format') !== FORMAT) {
     const hint = "A state dict from PyTorch is read by RNN.fromPyTorch(file, { output: ['ham', 'spam'] })."

@@ -7,7 +7,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { LIMITS } from '../check/limits.js'
+import { LIMITS, tooLarge } from '../check/limits.js'
 import { BpttError, show } from '../errors.js'
 
 /** Regular files only: a pipe or a device could wait or go on for ever. O_NONBLOCK lets opening one return at once. */
@@ -18,12 +18,7 @@ export async function readBytes(path: string | URL, maxBytes: number = LIMITS.FI
     try {
       const stats = await handle.stat()
       if (!stats.isFile()) throw new BpttError('ERR_IO', 'is not a regular file', { file })
-      if (stats.size > maxBytes)
-        throw new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', {
-          file,
-          expected: `at most ${maxBytes} bytes`,
-          received: String(stats.size),
-        })
+      if (stats.size > maxBytes) throw tooLarge(stats.size, maxBytes, file)
       return { bytes: await readAll(handle, stats.size), file }
     } finally {
       await handle.close()

@@ -3,7 +3,7 @@
  * shapes. Tensors outside of the two prefixes are ignored; anything inside that this network could not honour is an error.
  */
 import { checkSize } from '../check/config.js'
-import { LIMITS } from '../check/limits.js'
+import { LIMITS, tooLarge } from '../check/limits.js'
 import type { Network } from '../network/network.js'
 import { parameterTable, parameterView } from '../network/parameters.js'
 import { UNIT_FLOATS } from '../plan/memory.js'
@@ -31,8 +31,7 @@ export async function readStateDict(
 ): Promise<Model> {
   const { output, readout, rnn, head, nonlinearity } = options
   const refuse = refusal(file)
-  if (bytes.length > maxBytes)
-    throw refuse('is too large', { expected: `at most ${maxBytes} bytes`, received: String(bytes.length) }, 'ERR_MODEL_TOO_LARGE')
+  if (bytes.length > maxBytes) throw tooLarge(bytes.length, maxBytes, file)
   const stored = readSafetensors(bytes, refuse)
   if (stored.metadata.get('format') === 'bptt') await checkDigest(stored, refuse)
 

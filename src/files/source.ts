@@ -2,7 +2,7 @@
  * From what users hand to load() and fromPyTorch() to bytes of our own: nobody can change them while they are checked. Bytes, Blobs and
  * web addresses (fetch.ts) are read here, on every platform alike; paths by the platform.
  */
-import { LIMITS } from '../check/limits.js'
+import { LIMITS, tooLarge } from '../check/limits.js'
 import { BpttError, show } from '../errors.js'
 
 export interface Source {
@@ -54,9 +54,6 @@ function copy(from: Uint8Array | ArrayBuffer, at: string): Uint8Array {
     throw new BpttError('ERR_DETACHED', 'was transferred', { at, cause })
   }
 }
-
-export const tooLarge = (size: number, limit: number, file?: string) =>
-  new BpttError('ERR_MODEL_TOO_LARGE', 'is too large', { file, expected: `at most ${limit} bytes`, received: String(size) })
 
 /** What is at an address now, whatever becomes of the object. */
 export async function fetchBytes(url: URL | string, limit: number): Promise<Source> {
