@@ -4,6 +4,8 @@
  */
 import { type Progress, RNN, type RunResult } from 'bptt'
 import { describe, expect, it } from 'vitest'
+import type { Network } from '#lib/network/network.js'
+import { split } from '#lib/training/split.js'
 import { BACKENDS, onEach } from './support/targets.js'
 import { hashOf, lengthsOf, sequencesOf, signs, weightsOf } from './support/tasks.js'
 
@@ -368,3 +370,16 @@ onEach(BACKENDS, ({ config }) => {
 function slice(weights: Float32Array, from: number, to: number, shape: number[]) {
   return { data: weights.slice(from, to), shape }
 }
+
+it('validation by group or class does not look at all sequences once for each', () => {
+  const count = 100_000 // once for each takes half a minute
+  const values = Int32Array.from({ length: count }, (_, id) => id >> 2)
+  const network = { output: { head: 'softmax', size: count }, readout: 'last' } as Network
+  const request = { fraction: 0.25, by: 'auto', seed: 0 } as const
+  const begin = performance.now()
+  for (const groups of [values, undefined]) {
+    const { validation } = split(network, count, { values, weights: new Float32Array(count).fill(1) }, { ...request, groups })
+    expect(validation.length).toBe(count / 4)
+  }
+  expect(performance.now() - begin).toBeLessThan(5000)
+})

@@ -34,7 +34,8 @@ export function split(network: Network, count: number, targets: Targets, { fract
   if (by === 'tail') for (const id of all.subarray(count - Math.round(fraction * count))) held[id] = 1
   else if (by === 'group' || (by === 'auto' && groups)) holdGroups(groups!, fraction, random, held)
   else if (by === 'auto' && network.readout === 'last' && network.output.head === 'softmax') {
-    for (let c = 0; c < network.output.size; c++) hold(random.shuffle(all.filter((id) => targets.values[id] === c)), fraction)
+    const classes = membersOf(targets.values)
+    for (const c of [...classes.keys()].sort((a, b) => a - b)) hold(random.shuffle(Int32Array.from(classes.get(c)!)), fraction)
   } else hold(random.shuffle(all.slice()), fraction)
 
   const train = all.filter((id) => !held[id])
@@ -47,17 +48,26 @@ export function split(network: Network, count: number, targets: Targets, { fract
   })
 }
 
+/** Who has each number: in one pass, as there may be as many numbers as sequences. */
+function membersOf(numbers: Int32Array | Float32Array): Map<number, number[]> {
+  const members = new Map<number, number[]>()
+  numbers.forEach((number: number, id: number) => {
+    const those = members.get(number)
+    if (those) those.push(id)
+    else members.set(number, [id])
+  })
+  return members
+}
+
 /** Whole groups, in random order, until the fraction of sequences is reached. */
 function holdGroups(groups: Int32Array, fraction: number, random: Random, held: Uint8Array): void {
-  const order = random.shuffle(Int32Array.from(new Set(groups)))
+  const members = membersOf(groups)
   const wanted = fraction * groups.length
   let taken = 0
-  for (const group of order) {
-    const size = groups.reduce((n, g) => n + (g === group ? 1 : 0), 0)
-    if (taken > 0 && taken + size / 2 > wanted) break
-    groups.forEach((g, id) => {
-      if (g === group) held[id] = 1
-    })
-    taken += size
+  for (const group of random.shuffle(Int32Array.from(members.keys()))) {
+    const ids = members.get(group)!
+    if (taken > 0 && taken + ids.length / 2 > wanted) break
+    for (const id of ids) held[id] = 1
+    taken += ids.length
   }
 }
