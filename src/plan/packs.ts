@@ -13,7 +13,7 @@ import type { Writer } from './writer.js'
 export type Way = 'forward' | 'backward'
 
 /** Rows of a segment for which packing W anew takes a few percent of what is computed with it. */
-const WORTH_PACKING = 512
+export const WORTH_PACKING = 512
 
 /** @param near rows that the plan has room for at a time */
 export function packsOf(layout: Layout, wants: Wants, near: number) {

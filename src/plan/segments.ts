@@ -12,7 +12,7 @@ import { compile } from './compile.js'
 import { segmentCount } from './frame.js'
 import type { Layout } from './layout.js'
 import { stride } from './memory.js'
-import { packsOf } from './packs.js'
+import { packsOf, WORTH_PACKING } from './packs.js'
 import type { Capacity, DataPlaces, Segments, Wants } from './wants.js'
 
 /** 'full': what is fastest. 'low': as little as can be. A number: at most so many bytes, and then what is fastest. */
@@ -74,10 +74,11 @@ export function chooseSegments(
     const [one, all] = [bytesOf(of(1, keepStates)), bytesOf(of(T, keepStates))]
     const border = bytesOf({ steps: 1, most: T + 1, keepStates }) - one
     const row = near(T) > near(1) ? (all - one + border * (T - 1)) / (near(T) - near(1)) : 0
-    return (length: number) => {
-      const { bytes } = packsOf(layout, { ...wants, segments: of(length, keepStates) }, near(length))
-      return bytes + Math.max(least, one + border * (segmentCount(T, length) - T) + row * (near(length) - near(1)))
-    }
+    const packed = (rows: number) => packsOf(layout, { ...wants, segments: of(1, keepStates) }, rows).bytes
+    const [few, many] = [packed(0), packed(WORTH_PACKING)]
+    return (length: number) =>
+      (near(length) < WORTH_PACKING ? few : many) +
+      Math.max(least, one + border * (segmentCount(T, length) - T) + row * (near(length) - near(1)))
   }
   const lengths = Array.from({ length: T }, (_, i) => i + 1)
   const anew = law(false)
