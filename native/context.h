@@ -62,11 +62,16 @@ struct NetStep {
   const LayerStep *layers;
   int64_t depth;
   bool tokens;
-  const float *V, *c;  // packed; [N] or null
+  // V up to NARROW outputs as its columns, one close behind the other, and NARROW floats more, for vectors to read
+  // beyond; else packed. c [N] or null.
+  const float *V, *c;
   int64_t N, head;
   float *room;        // stride of the largest of S and N
   bool back = false;  // which way the last step went through the columns
 };
+
+// Few outputs would leave most of a packed V's lines empty, and these would take the first cache away from W.
+constexpr int64_t NARROW = plan::UNIT_FLOATS;
 
 // w [K of the first layer], or one token; o [stride(N)].
 using StepFunction = void (*)(NetStep &step, const void *w, float *o);

@@ -59,6 +59,7 @@ void Engine::make_room(const Request &request) {
     workspace_ = std::move(bases);
   }
   regions_.grow(request.bytes);
+  changes_++;
 }
 
 std::unique_ptr<Job> Engine::begin(const Request &request) {
@@ -163,7 +164,7 @@ bool Step::run(const void *input_data, int64_t floats, void *output_data) const 
   const FloatMode mode;
   if (!engine->kernels_.finite(static_cast<const float *>(input_data), floats)) return false;
   if (fused) {
-    fused->run(engine->kernels_, engine->regions_, input_data, output_data);
+    fused->run(engine->kernels_, engine->regions_, engine->changes_, input_data, output_data);
     return true;
   }
   Judge none;

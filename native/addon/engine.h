@@ -103,6 +103,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Judge judge_;
   std::unordered_map<int32_t, std::shared_ptr<const Program>> programs_;
   Frames spare_;          // whose memory the next job uses again
+  int64_t changes_ = 0;   // how often a job, or room for a step, may have moved or written the regions
   int jobs_ = 0;          // in flight
   bool reading_ = false;  // the last of these reads: nothing may come behind it
   bool disposed_ = false;

@@ -13,6 +13,8 @@ std::unique_ptr<Fused> Fused::of(const Program &program, const Frame &frame, con
   int64_t widest = fused->N_;
   for (const Layer &layer : fused->layers_) widest = layer.S > widest ? layer.S : widest;
   fused->room_ = Block((widest + UNIT_FLOATS) * static_cast<int64_t>(sizeof(float)));
+  if (fused->N_ <= NARROW)
+    fused->columns_ = Block((fused->layers_.back().S * fused->N_ + NARROW) * static_cast<int64_t>(sizeof(float)));
   fused->steps_.resize(fused->layers_.size());
   return fused;
 }
@@ -92,7 +94,8 @@ bool Fused::read(const Program &program, const Frame &frame, const Place &input,
       activation[activate::o] != output.at || !passing(output.at) ||
       output.bytes != stride(product[project::N]) * FLOAT)
     return false;
-  V_ = product[project::pack];
+  V_ = product[project::M];
+  packed_ = product[project::pack];
   c_ = product[project::bias];
   N_ = product[project::N];
   head_ = activation[activate::head];
@@ -114,16 +117,23 @@ void Fused::resolve(const Regions &regions) {
   net_.layers = steps_.data();
   net_.depth = static_cast<int64_t>(steps_.size());
   net_.tokens = tokens_;
-  net_.V = regions.at(V_);
+  net_.V = regions.at(packed_);
+  if (float *const columns = columns_.base()) {
+    const float *const V = regions.at(V_);
+    const int64_t K = layers_.back().S;
+    for (int64_t n = 0; n < N_; n++)
+      for (int64_t k = 0; k < K; k++) columns[k * N_ + n] = V[n * K + k];
+    net_.V = columns;
+  }
   net_.c = regions.at(c_);
   net_.N = N_;
   net_.head = head_;
   net_.room = room_.base();
-  moves_ = regions.moves();
 }
 
-void Fused::run(const Kernels &kernels, const Regions &regions, const void *input, void *output) {
-  if (moves_ != regions.moves()) resolve(regions);
+void Fused::run(const Kernels &kernels, const Regions &regions, int64_t changes, const void *input, void *output) {
+  if (changes_ != changes) resolve(regions);
+  changes_ = changes;
   if (tokens_ && static_cast<uint64_t>(*static_cast<const int32_t *>(input)) >= static_cast<uint64_t>(layers_[0].K))
     fail("ERR_INTERNAL", "frame: a token or a class is out of range");
   kernels.step(net_, input, static_cast<float *>(output));

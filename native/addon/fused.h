@@ -14,9 +14,9 @@ class Fused {
   // alone and leave their outputs, and nothing but these and the carried states, at `output`.
   static std::unique_ptr<Fused> of(const Program &program, const Frame &frame, const Place &input, const Place &output);
 
-  // Input and output are not copied to their places. Allocates nothing. Throws Fault ERR_INTERNAL for a token out of
-  // range.
-  void run(const Kernels &kernels, const Regions &regions, const void *input, void *output);
+  // Input and output are not copied to their places. `changes` is another number whenever anything else may have moved
+  // or written the regions. Allocates nothing. Throws Fault ERR_INTERNAL for a token out of range.
+  void run(const Kernels &kernels, const Regions &regions, int64_t changes, const void *input, void *output);
 
  private:
   struct Layer {
@@ -28,13 +28,13 @@ class Fused {
 
   std::vector<Layer> layers_;
   bool tokens_ = false;
-  int32_t V_, c_;
+  int32_t V_, packed_, c_;
   int64_t N_, head_;
-  // The same with pointers, good until the regions move again.
+  // The same with pointers, and with V as the kernel reads it, good until the regions change again.
   std::vector<LayerStep> steps_;
   NetStep net_{};
-  Block room_;
-  int64_t moves_ = -1;
+  Block room_, columns_;
+  int64_t changes_ = -1;
 };
 
 }  // namespace bptt

@@ -69,14 +69,10 @@ void Regions::grow(const RegionSizes &wanted) {
     if (!grown[r].base()) continue;
     if (r != plan::REGION_SCRATCH && bytes(r) > 0) std::memcpy(grown[r].base(), base(r), static_cast<size_t>(bytes(r)));
     blocks_[r] = std::move(grown[r]);
-    moves_++;
   }
 }
 
-void Regions::clear() {
-  blocks_ = {};
-  moves_++;
-}
+void Regions::clear() { blocks_ = {}; }
 
 int64_t Regions::total() const {
   int64_t sum = 0;

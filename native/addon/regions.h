@@ -50,17 +50,15 @@ class Regions {
 
   float *base(int region) const { return blocks_[region].base(); }
   int64_t bytes(int region) const { return blocks_[region].bytes(); }
-  // Null where the address is NONE. Good for as long as moves() stays what it is.
+  // Null where the address is NONE. Good until the regions grow.
   float *at(int32_t address) const {
     constexpr int32_t offset = (1 << plan::REGION_SHIFT) - 1;
     return address < 0 ? nullptr : base(address >> plan::REGION_SHIFT) + int64_t{address & offset} * plan::UNIT_FLOATS;
   }
-  int64_t moves() const { return moves_; }
   int64_t total() const;
 
  private:
   std::array<Block, plan::REGIONS> blocks_;
-  int64_t moves_ = 0;
 };
 
 }  // namespace bptt

@@ -29,11 +29,12 @@ void step(NetStep &x, const void *input, float *o) {
     w = l.s;
   }
   const LayerStep &next = x.layers[0], &top = x.layers[x.depth - 1];
+  Row head{x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room};
   // Of a W that the first cache does not hold, the next step finds there what it begins with.
-  const bool large = next.S * next.S > 6144;
-  const float *soon = large ? next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S : nullptr;
-  multiply_row({x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room, soon, NR * next.S}, x.N,
-               x.back);
+  if (next.S * next.S > 6144) head.soon = next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S;
+  head.apart = NR * next.S;
+  if (x.N <= NARROW) head.close = x.N;
+  multiply_row(head, x.N, x.back);
   activate_row(o, x.room, x.N, x.head);
 }
 

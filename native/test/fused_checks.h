@@ -41,7 +41,11 @@ static bool check_step(const Kernels &kernels) {
   for (const Layer &l : layers)
     steps.push_back({at(x, l.Up), at(x, l.Wp), place(l.b), place(l.bh), at(x, l.s), l.K, l.S, l.cell});
   std::vector<float> room(1024), o(size_t(stride(N)) + 1, 0.25f);
-  NetStep step{steps.data(), depth, tokens, at(x, Vp), place(bias), N, head, room.data()};
+  std::vector<float> columns(size_t(S * N + NARROW));
+  for (int32_t n = 0; n < N; n++)
+    for (int32_t k = 0; k < S; k++) columns[size_t(k * N + n)] = at(x, V)[n * S + k];
+  NetStep step{steps.data(), depth, tokens, N <= NARROW ? columns.data() : at(x, Vp),
+               place(bias),  N,     head,   room.data()};
   for (int turn = 0; turn < 2; turn++) {
     int32_t below = w;
     for (const Layer &l : layers) {
