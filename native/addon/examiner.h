@@ -109,8 +109,10 @@ class Examiner {
   // Multiplications and additions of N·(K + more), or of N·each.
   void work(Measure per, int32_t N, int32_t K, int64_t more = 0) { work_each(per, N, size(K) + more); }
   void work_each(Measure per, int32_t N, int64_t each) {
-    program_.instructions.back().work = 2.0 * static_cast<double>(size(N)) * static_cast<double>(each);
+    const double work = 2.0 * static_cast<double>(size(N)) * static_cast<double>(each);
+    program_.instructions.back().work = work;
     program_.instructions.back().per = per;
+    program_.work[per] += work;
   }
 
  private:

@@ -135,8 +135,7 @@ int32_t run(const Setting &setting, size_t from, size_t to, int32_t m, Context &
 
 double work_of(const Program &program, const Frame &frame) {
   double sum = 0;
-  for (const Instruction &instruction : program.instructions)
-    sum += instruction.work * static_cast<double>(frame.rows[instruction.per]);
+  for (size_t m = 0; m < MEASURES; m++) sum += program.work[m] * static_cast<double>(frame.rows[m]);
   return sum;
 }
 

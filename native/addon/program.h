@@ -60,7 +60,8 @@ struct Program {
   std::vector<double> constants;
   std::vector<Instruction> instructions;
   std::vector<Extent> extents;
-  int32_t steps = 0;  // of a segment; 0: there are none
+  std::array<double, MEASURES> work{};  // of all instructions, for each of these
+  int32_t steps = 0;                    // of a segment; 0: there are none
 
   // Checks everything about a plan that does not depend on the frame. Throws Fault ERR_INTERNAL.
   static std::shared_ptr<const Program> check(std::vector<int32_t> code, std::vector<double> constants);

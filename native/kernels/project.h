@@ -1,6 +1,7 @@
 // Products of all rows at once with U, W and V, and their gradients: PACK PROJECT GATHER, then PROJECT_DX PROJECT_DW
 // BIAS_DW GATHER_DW. M is a parameter [N, K], dense; rows of activations are `stride` floats apart.
 #pragma once
+#include "move.h"
 #include "outer.h"
 
 namespace bptt {
@@ -9,20 +10,26 @@ namespace {
 constexpr int64_t LINE = 16;           // floats of M in a line of the cache
 constexpr int64_t LITTLE = 64 * 1024;  // elements of M that stay in the second cache while rows pass by
 
-// Panels over N of M transposed: dst[n / NR][k][n mod NR] = M[n, k].
+// Panels over N of M transposed: dst[n / NR][k][n mod NR] = M[n, k]. Four rows of M at a time make a store of four.
 INLINE void pack_matrix(float *dst, const float *M, int64_t N, int64_t K, Range panels) {
   for (int64_t n0 = panels.lo; n0 < panels.hi; n0 += NR) {
     float *panel = dst + n0 * K;
     const int64_t width = smaller(NR, N - n0);
+    if (width < NR) zero_row(panel, NR * K);
     for (int64_t k0 = 0; k0 < K; k0 += LINE) {
       const int64_t end = smaller(K, k0 + LINE);
-      for (int64_t j = 0; j < width; j++) {
-        const float *row = M + (n0 + j) * K;
-        prefetch(row + k0 + 4 * LINE);
-        for (int64_t k = k0; k < end; k++) panel[k * NR + j] = row[k];
-      }
-      for (int64_t j = width; j < NR; j++) {
-        for (int64_t k = k0; k < end; k++) panel[k * NR + j] = 0;
+      for (int64_t j = 0; j < width; j += 4) {
+        const float *rows = M + (n0 + j) * K;
+        UNROLL for (int i = 0; i < 4; i++) prefetch(rows + i * K + k0 + 4 * LINE);
+        for (int64_t k = k0; k < end; k++) {
+          float *const to = panel + k * NR + j;
+          if (j + 4 <= width) {
+            const quad four = {rows[k], rows[K + k], rows[2 * K + k], rows[3 * K + k]};
+            __builtin_memcpy(to, &four, sizeof four);
+          } else {
+            for (int64_t i = 0; i < width - j; i++) to[i] = rows[i * K + k];
+          }
+        }
       }
     }
   }
