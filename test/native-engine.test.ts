@@ -310,6 +310,28 @@ describe.skipIf(!native)('a native engine', () => {
     expect((await engine.submit(longJob(1))).results[0]).toBe(Status.DONE)
   })
 
+  it('gives way after the frame that runs, once the first job in flight has run for 10 ms', async () => {
+    const engine = remote()
+    const job = longJob()
+    const stopped = async (running: Promise<{ results: Float64Array; seconds: number }>) => {
+      const { results, seconds } = await running
+      const status = Array.from({ length: job.count }, (_, n) => results[n * RESULT_FIELDS]!)
+      const done = status.indexOf(Status.STOPPED)
+      expect(status.slice(0, done).every((s) => s === Status.DONE)).toBe(true)
+      expect(status.slice(done + 1).every((s) => s === Status.PENDING)).toBe(true)
+      return { done, seconds }
+    }
+    const jobs = [engine.submit(job), engine.submit({ ...job, writes: [] })]
+    engine.giveWay!()
+    const [first, behind] = await Promise.all(jobs.map(stopped))
+    expect(first!.done).toBeGreaterThan(0)
+    expect(first!.seconds).toBeGreaterThanOrEqual(0.01)
+    expect(behind!.done).toBe(0)
+    engine.giveWay!() // none is in flight
+    const { results } = await engine.submit(longJob(20))
+    for (let n = 0; n < results.length; n += RESULT_FIELDS) expect(results[n]).toBe(Status.DONE)
+  })
+
   it('stops in the middle of a time loop whose units the threads divide', async () => {
     const engine = remote()
     const { job } = layerJob(1, 512, 1, 2000)

@@ -233,9 +233,14 @@ onEach(BACKENDS, ({ config }) => {
       for (const m of [model, alone]) m.dispose()
     })
 
-    it('reads are served between updates and change nothing', async () => {
+    it.each([
+      ['whole sequences', {}],
+      ['windows that carry the state', { bptt: { window: 8, stride: 4, carryState: true } }],
+    ])('reads are served between updates and change nothing: %s', async (_, more) => {
+      const options = { epochs: 60, batchSize: 8, seed: 1, schedule: { cosine: {} }, ...more } as const
+      const booked = ({ history }: { history: Progress[] }) => history.map(({ step, loss, lr, metrics }) => ({ step, loss, lr, metrics }))
       const model = make()
-      const run = model.train(data, { epochs: 60, batchSize: 8, seed: 1 })
+      const run = model.train(data, options)
       const seen = new Set<number>()
       let over = false
       void run.then(() => (over = true))
@@ -252,11 +257,11 @@ onEach(BACKENDS, ({ config }) => {
         seen.add(loss)
         reads++
       }
-      await run
+      const result = await run
       expect(reads).toBeGreaterThan(1)
       expect(seen.size).toBeGreaterThan(1) // it saw the model change
       const alone = make()
-      await alone.train(data, { epochs: 60, batchSize: 8, seed: 1 })
+      expect(booked(await alone.train(data, options))).toEqual(booked(result))
       expect(hashOf(model)).toBe(hashOf(alone))
       for (const m of [model, alone]) m.dispose()
     })

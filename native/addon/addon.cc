@@ -7,7 +7,7 @@
 //   run(handle, …job)                    → seconds, on this thread
 //   submit(handle, …job, here)           → Promise of seconds, by the runner; seconds of a brief job, where `here`
 //   prepare(handle, bytes, planId, code, constants, frame, inputAt, input, outputAt, output) → function ()
-//   stop(handle), dispose(handle)
+//   stop(handle), giveWay(handle), dispose(handle)
 //   finite(list), largest(list, places)  → reading.h
 //
 // …job: bytes Float64Array [REGIONS], planId, code Int32Array, constants Float64Array, frames Int32Array, count,
@@ -248,6 +248,13 @@ napi_value stop(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value give_way(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    handle_of(env, arguments_of<1>(env, info)[0])->engine->give_way();
+    return nullptr;
+  });
+}
+
 napi_value dispose(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
     const std::shared_ptr<Handle> handle = handle_of(env, arguments_of<1>(env, info)[0]);
@@ -269,6 +276,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       {"submit", submit},
       {"prepare", prepare},
       {"stop", stop},
+      {"giveWay", give_way},
       {"dispose", dispose},
       {"finite", finite},
       {"largest", largest},

@@ -1,7 +1,6 @@
 // Jobs and prepared steps over an engine's regions.
 #include "engine.h"
 
-#include <chrono>
 #include <cstring>
 
 #include "float_mode.h"
@@ -75,7 +74,10 @@ std::unique_ptr<Job> Engine::begin(const Request &request) {
   make_room(request);
   for (const Write &write : request.writes)
     if (write.bytes > 0) std::memcpy(regions_.at(write.at), write.data, static_cast<size_t>(write.bytes));
-  if (jobs_++ == 0) stop_ = 0;
+  if (jobs_++ == 0) {
+    stop_ = give_way_ = 0;
+    began_ = {};
+  }
   reading_ = !request.reads.empty();
   return job;
 }
@@ -137,13 +139,15 @@ bool Job::brief() const {
 
 void Job::run() noexcept {
   const FloatMode mode;
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
+  if (engine->began_ == Clock::time_point{}) engine->began_ = begin;
   bool whole = true;
   try {
     const Setting setting = engine->setting(*program, &engine->stop_);
     Team team(work >= WORTH_A_TEAM ? engine->threads_ : 1, engine->judge_);
     double *result = results.data();
     for (const Frame &frame : frames.list()) {
+      if (engine->gives_way()) engine->stop();
       run_frame(setting, frame, team, result);
       team.judge(work_of(*program, frame));
       whole = result[RESULT_STATUS] == STATUS_DONE;
@@ -156,7 +160,7 @@ void Job::run() noexcept {
     fault = Fault{"ERR_INTERNAL", caught.what()};
   }
   if (!whole || fault) engine->stop();  // whatever is queued behind it builds on all of it
-  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
 bool Step::run(const void *input_data, int64_t floats, void *output_data) const {

@@ -61,6 +61,9 @@ struct Step {
   bool run(const void *input_data, int64_t floats, void *output_data) const;
 };
 
+// So long jobs run even where somebody waits: else one who asks again and again would leave training no time.
+constexpr auto TURN = std::chrono::milliseconds(10);
+
 class Engine : public std::enable_shared_from_this<Engine> {
  public:
   Engine(const Kernels &kernels, int threads) : kernels_(kernels), threads_(threads) {}
@@ -76,6 +79,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void copy_out(const Place &place, void *to) const;
 
   void stop() { __atomic_store_n(&stop_, 1, __ATOMIC_RELAXED); }
+  // Ends the jobs in flight after the frame that runs, but not before the first of them has run for TURN.
+  void give_way() { __atomic_store_n(&give_way_, 1, __ATOMIC_RELAXED); }
   // Frees the memory, at the latest when the job in flight has ended.
   void dispose();
   int64_t bytes() const;
@@ -89,6 +94,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
  private:
   [[noreturn]] void refuse() const;
   bool may_follow(const Request &request) const;
+  bool gives_way() const { return __atomic_load_n(&give_way_, __ATOMIC_RELAXED) && Clock::now() - began_ >= TURN; }
   friend struct Job;
   friend struct Step;
   std::shared_ptr<const Program> check(const Request &request, Frames &frames);
@@ -107,7 +113,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   int jobs_ = 0;          // in flight
   bool reading_ = false;  // the last of these reads: nothing may come behind it
   bool disposed_ = false;
-  int32_t stop_ = 0;
+  int32_t stop_ = 0, give_way_ = 0;
+  Clock::time_point began_;  // the first job in flight: its frames, once they run
 };
 
 }  // namespace bptt

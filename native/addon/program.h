@@ -80,7 +80,7 @@ struct Frame {
 int32_t segment_count(int32_t T, int32_t steps);
 
 // The frames of a job, and the memory that they point into, which is used again from job to job: of small nets hundreds
-// of frames are checked where a job of 10 ms begins.
+// of frames are checked where a job begins.
 class Frames {
  public:
   // Replaces the frames by the `count` that lie end to end in `ints`. Throws Fault ERR_INTERNAL where one is not whole,

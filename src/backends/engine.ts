@@ -105,6 +105,8 @@ export interface Engine {
   submit(job: Job): Promise<JobResult>
   /** Asks the job in flight to end before its next update; its frame then has Status.STOPPED. */
   stop(): void
+  /** The same, but jobs end after the frame that runs, which is DONE, and are left 10 ms from where the first of them began. */
+  giveWay?(): void
   /** Frees the memory. A job in flight is stopped first; its promise rejects with ERR_DISPOSED. */
   dispose(): void
 }

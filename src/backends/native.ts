@@ -55,6 +55,7 @@ interface Addon {
     output: Float32Array,
   ): () => undefined | false
   stop(engine: Handle): void
+  giveWay(engine: Handle): void
   dispose(engine: Handle): void
   finite(list: Float32Array): boolean
   largest(list: Float32Array, places: Int32Array): void
@@ -233,6 +234,10 @@ class NativeEngine implements Engine, LocalEngine {
 
   stop(): void {
     this.addon.stop(this.handle)
+  }
+
+  giveWay(): void {
+    this.addon.giveWay(this.handle)
   }
 
   dispose(): void {

@@ -67,10 +67,12 @@ export class Core {
   memory = 0
 
   private readonly copies: Copies
-  private readonly turns = new Turns()
+  private readonly turns = new Turns(() => this.giveWay())
   private choice: BackendChoice | undefined
   private engine: Engine | undefined
   private bytes = NO_BYTES
+  /** The turn that the engine was given last updates weights: it may end before its last frame, with Status.STOPPED, where somebody else waits. */
+  private givesWay = false
   private writer: string | undefined
   private disposed = false
   /** Engines of streams, for as long as somebody else holds them. */
@@ -189,6 +191,7 @@ export class Core {
     const upload = this.missing(turn.weights)
     const writes = upload ? [{ at: this.layout.p, data: upload }, ...(turn.writes ?? [])] : turn.writes
     this.copies.begun(effect)
+    this.givesWay = effect === 'updates'
     const result = await this.submit(this.engine, turn, writes)
     this.copies.ran(effect, upload)
     this.check()
@@ -225,6 +228,7 @@ export class Core {
     }
     try {
       const running = engine.submit(job)
+      if (this.turns.waiting > 0) this.giveWay()
       turn.taken?.()
       const result = await running
       this.bytes = next
@@ -247,20 +251,29 @@ export class Core {
     }
   }
 
-  /** Whether a turn can begin behind the one that runs, which reads nothing: nobody had to wait for a turn lately, and the engine queues and has all that it needs. */
+  /** Whether a turn can begin behind the one that runs, which reads nothing: nobody waits, and the engine queues and has all that it needs. */
   canFollow(turn: Turn): boolean {
     const { bytes, engine } = this
     return (
-      !this.turns.waited() &&
+      this.turns.waiting === 0 &&
       !this.copies.engineIsBehind &&
       !!engine?.queues &&
       `${regionBytes(this.room(turn))}` === `${regionBytes(bytes)}`
     )
   }
 
-  /** Asks what is running on the engine to end before its next update. */
+  /** Asks a turn that updates weights, if the engine has one, to end before its next update. */
   interrupt(): void {
-    this.engine?.stop()
+    if (this.givesWay) this.engine?.stop()
+  }
+
+  /** Whether updates need not be over soon for others to have their turn. */
+  get canGiveWay(): boolean {
+    return this.engine?.giveWay !== undefined
+  }
+
+  private giveWay(): void {
+    if (this.givesWay) this.engine?.giveWay?.()
   }
 
   /** Units of DATA taken by who leaves data there from one turn to the next (training runs, long reads); others put theirs behind. */

@@ -4,7 +4,11 @@ export class Turns {
   private last: Promise<unknown> = Promise.resolve()
   /** Of those who have their turn or wait for it. */
   private count = 0
-  private somebodyWaited = false
+  /** Of the latter. */
+  waiting = 0
+
+  /** @param onWait called when somebody begins to wait */
+  constructor(private readonly onWait: () => void) {}
 
   /** Nobody has a turn, or waits for one. */
   get idle(): boolean {
@@ -20,20 +24,15 @@ export class Turns {
     })
     try {
       if (before) {
-        this.somebodyWaited = true
+        this.waiting++
+        this.onWait()
         await before
+        this.waiting--
       }
       return await task()
     } finally {
       this.count--
       finished()
     }
-  }
-
-  /** Whether somebody had to wait since this was asked last. */
-  waited(): boolean {
-    const { somebodyWaited } = this
-    this.somebodyWaited = false
-    return somebodyWaited
   }
 }

@@ -65,6 +65,16 @@ export class FrameList {
     this.size = 0
   }
 
+  /** Leaves the first `count` frames out. */
+  drop(count: number): void {
+    let at = 0
+    for (let n = 0; n < count; n++) at += this.array[at + FrameField.SIZE]!
+    this.array.copyWithin(0, at, this.size)
+    this.size -= at
+    this.count -= count
+    for (const list of Object.values(this)) if (Array.isArray(list)) list.splice(0, count) // a number of each frame
+  }
+
   /** Gives the memory back: nobody may look at the frames any more. */
   release(): void {
     this.clear()

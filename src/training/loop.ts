@@ -22,8 +22,6 @@ import type { TrainSettings } from './settings.js'
 
 /** At most this long is spent at a time on counting updates: the event loop waits meanwhile. */
 const COUNT_MS = 2
-/** After a longer job the next one is not queued while it runs: who reads would wait for both. */
-const QUEUE_SECONDS = 0.05
 
 /** How a run ends before its last epoch. */
 export type Ending =
@@ -54,7 +52,6 @@ export class Training {
   private reportedAt = Number.NEGATIVE_INFINITY
   /** The model's weights are those of the last update. */
   private inStep = true
-  private inFlight = 0
   private stoppedEarly = false
   private over = false
   private ending: Ending | undefined
@@ -92,7 +89,7 @@ export class Training {
   /** Ends the run after the update in flight; the first reason counts. */
   end(ending: Ending): void {
     this.ending ??= ending
-    if (this.inFlight) this.core.interrupt()
+    this.core.interrupt()
   }
 
   async run(): Promise<RunResult> {
@@ -137,30 +134,44 @@ export class Training {
     this.recorder.steps = this.jobs.steps = this.steps
     const first = this.prepare()
     let next = first && this.submit(first)
-    let done: [JobPlan, JobResult] | undefined
-    let took = 0
+    let ahead: JobPlan | undefined
+    let done: [JobPlan, JobResult, number] | undefined
     try {
       while (next) {
         const { job, begun, result } = next
         await begun
         if (done) this.book(...done)
         done = undefined
-        const ahead = job.decides ? undefined : this.prepare()
+        if (!job.decides) ahead ??= this.prepare()
         next = undefined
-        if (ahead && !job.readsWeights && took < QUEUE_SECONDS && this.core.canFollow(this.turn(ahead))) next = this.submit(ahead, true)
-        done = [job, await result]
-        took = done[1].seconds
-        const concludes = job.decides || !whole(...done)
+        if (ahead && !this.ending && !job.readsWeights && this.core.canFollow(this.turn(ahead))) {
+          next = this.submit(ahead, true)
+          ahead = undefined
+        }
+        const { frames } = job
+        const got = await result
+        let { count } = frames
+        while (count > 0 && got.results[(count - 1) * RESULT_FIELDS + Result.STATUS] !== Status.DONE) count--
+        done = [job, got, count]
+        const concludes = job.decides || count < frames.count
         // onProgress sees the weights as they are, and where it throws the run ends with them.
         if (concludes || job.readsWeights) {
-          const [, { results }] = done
           this.book(...done)
           done = undefined
-          if (concludes) await this.conclude(job, results)
+          if (concludes) await this.conclude(job, got, count)
         }
-        if (next || this.ending) continue
-        const then = ahead ?? this.prepare()
-        next = then && this.submit(then)
+        if (this.ending) continue
+        if (count < frames.count) {
+          // It gave way. Nothing was run of the one behind it, which now comes after what is left of it.
+          await next?.result
+          ahead ??= next?.job
+          frames.drop(count)
+          next = this.submit(job)
+        } else if (!next) {
+          const then = ahead ?? this.prepare()
+          ahead = undefined
+          next = then && this.submit(then)
+        }
       }
     } finally {
       if (done) this.book(...done)
@@ -171,7 +182,7 @@ export class Training {
   private prepare(): JobPlan | undefined {
     if (this.ending || this.stoppedEarly || this.jobs.over) return undefined
     try {
-      return this.jobs.next()
+      return this.jobs.next(this.core.canGiveWay)
     } catch (error) {
       this.end({ kind: 'error', error })
       return undefined
@@ -183,31 +194,20 @@ export class Training {
     const begun = new Promise<void>((resolve) => {
       begin = resolve
     })
-    const result = this.core.inTurn(() => {
-      this.inFlight++
-      return this.core.run(this.turn(job, begin), 'updates').finally(() => {
-        this.inFlight--
-      })
-    }, follows)
+    const result = this.core.inTurn(() => this.core.run(this.turn(job, begin), 'updates'), follows)
     result.then(begin, begin)
     return { job, begun, result }
   }
 
   private turn({ frames, updates, readsWeights }: JobPlan, taken?: () => void): Turn {
-    const turn: Turn = {
-      ...this.nothing(),
-      frames: frames.ints,
-      count: frames.count,
-      readsWeights,
-      taken,
-    }
-    return updates ? turn : { ...turn, compiled: this.plans.lead! }
+    const { ints, count } = frames
+    return { ...this.nothing(updates), frames: ints, count, readsWeights, taken }
   }
 
   /** A turn that runs no frame. */
-  private nothing() {
+  private nothing(updates = true) {
     return {
-      compiled: this.plans.update,
+      compiled: updates ? this.plans.update : this.plans.lead!,
       frames: new Int32Array(0),
       count: 0,
       memory: this.memory,
@@ -225,27 +225,23 @@ export class Training {
     return { sequences: { ...sequences, rows: reads[0] as Float32Array, lent: false }, targets }
   }
 
-  /** Books a job's results and reports; but where something is decided at an epoch's end, that is conclude()'s. */
-  private book(job: JobPlan, { results, seconds }: JobResult): void {
-    const { frames, updates, readsWeights, decides } = job
+  /** Books the results of a job's first `count` frames and reports; but where something is decided at an epoch's end, that is conclude()'s. */
+  private book({ frames, updates, readsWeights, decides }: JobPlan, { results, seconds }: JobResult, count: number): void {
     let rows = 0
-    let n = 0
-    for (; n < frames.count && results[n * RESULT_FIELDS + Result.STATUS] === Status.DONE; n++) {
+    for (let n = 0; n < count; n++) {
       rows += frames.rows[n]!
       this.recorder.add(frames, n, updates, results)
       if (frames.endsEpoch[n] && !(decides && n === frames.count - 1)) this.endEpoch(frames.epoch[n]!)
     }
-    if (updates && n > 0) this.inStep = false
+    if (updates && count > 0) this.inStep = false
     if (rows > 0) this.jobs.secondsPerRow = seconds / rows || 1e-9
     if (readsWeights) this.inStep = true
-    if (readsWeights && !decides && n === frames.count) this.tell(frames.epoch[n - 1]!)
+    if (readsWeights && !decides && count === frames.count) this.tell(frames.epoch[count - 1]!)
   }
 
   /** What takes time after a job: finding out why one broke off, or deciding at an epoch's end. */
-  private async conclude({ frames, readsWeights }: JobPlan, results: Float64Array): Promise<void> {
-    const last = frames.count - 1
-    let n = 0
-    while (n < last && results[n * RESULT_FIELDS + Result.STATUS] === Status.DONE) n++
+  private async conclude({ frames, readsWeights }: JobPlan, { results }: JobResult, count: number): Promise<void> {
+    const n = Math.min(count, frames.count - 1)
     const status = results[n * RESULT_FIELDS + Result.STATUS]
     const epoch = frames.epoch[n]!
     if (status === Status.NONFINITE_LOSS || status === Status.NONFINITE_GRADIENT) {
@@ -309,6 +305,3 @@ export class Training {
     if (kept) this.core.setWeights(kept)
   }
 }
-
-/** Whether the job was run to its end. */
-const whole = ({ frames }: JobPlan, { results }: JobResult) => results[(frames.count - 1) * RESULT_FIELDS + Result.STATUS] === Status.DONE
