@@ -3,10 +3,15 @@
  * is dropped is freed, a process ends by itself when it has nothing more to do.
  */
 import { describe, expect, it } from 'vitest'
+import { readConfig } from '#lib/check/config.js'
+import { answersOf } from '#lib/inference/forward.js'
+import { Core } from '#lib/model/core.js'
+import { readSequences } from '#lib/sequences/input.js'
 import { inChild, PRELUDE } from './support/child.js'
 import { BACKENDS, onEach } from './support/targets.js'
 
-onEach(BACKENDS, ({ config: { backend } }) => {
+onEach(BACKENDS, ({ config }) => {
+  const { backend } = config
   const name = JSON.stringify(backend)
 
   it('the event loop stays free while a model is trained and asked', { retry: 2 }, async () => {
@@ -33,6 +38,27 @@ onEach(BACKENDS, ({ config: { backend } }) => {
     const { idle, training, steps } = JSON.parse(output)
     expect(steps).toBeGreaterThan(0)
     expect(training).toBeLessThan(Math.max(20, 3 * idle))
+  })
+
+  it('answers to many sequences are made a pass at a time, in many turns of the event loop', async () => {
+    const { network, ...runtime } = readConfig({ input: 1, state: 8, output: 2, readout: 'all', ...config })
+    const core = new Core(network, runtime)
+    let turn = 0
+    let next = setImmediate(function count() {
+      turn++
+      next = setImmediate(count)
+    })
+    const turns = new Set<number>()
+    const sequences = readSequences(network, { data: new Float32Array(300_000), shape: [100_000, 3] }, { at: 'xs' })
+    const lengths = await answersOf(core, sequences, ({ length }) => {
+      turns.add(turn)
+      return length
+    })
+    clearImmediate(next)
+    core.dispose()
+    expect(new Set(lengths)).toEqual(new Set([6]))
+    expect(lengths.length).toBe(100_000)
+    expect(turns.size).toBeGreaterThan(5)
   })
 
   it('33 endings in mid-training: 12 Workers terminated, 9 processes exited, 12 runs aborted', { timeout: 120_000 }, async () => {

@@ -1,4 +1,4 @@
-/* forward(), and the outputs that predict() words: sequences in, logits, outputs and states out. */
+/* forward(), and the outputs from which predict() makes answers: sequences in, logits, outputs and states out. */
 import { BpttError } from '../errors.js'
 import type { Core } from '../model/core.js'
 import type { Sequences } from '../sequences/data.js'
@@ -31,24 +31,32 @@ export function tensor(shape: number[]): Tensor {
 
 const OUTPUTS = { outputs: true }
 
-/** The outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. Nobody may look at the sequences' rows after that. */
-export async function outputsOf(core: Core, sequences: Sequences): Promise<Float32Array[]> {
+/**
+ * What `answer` makes of the outputs of each sequence, not padded: [t], or [T, t] with readout 'all'. Made after each pass: of all at once
+ * it would keep others waiting. Nobody may look at the sequences' rows after that.
+ */
+export async function answersOf<A>(core: Core, sequences: Sequences, answer: (outputs: Float32Array) => A): Promise<A[]> {
   const all = core.network.readout === 'all'
   const O = core.network.output.size
-  const outputs = Array.from(sequences.lengths, (length) => new Float32Array(all ? length * O : O))
+  const answers = new Array<A>(sequences.count)
   const first = all && sequences.steps ? await atInitialState(core, sequences, undefined) : undefined
   const reads = (compiled: { outputs: number }, { B, R }: { B: number; R: number }) => ({
     outputs: readRows(compiled.outputs, all ? R : B, O, true),
   })
   await forEachChunk(core, sequences, undefined, { wants: OUTPUTS, budget: 'full', reads }, ({ ids, sequences: part, result }) => {
-    const placeOf = (j: number) => outputs[ids[j]!]!
+    const outputs: Float32Array[] = []
+    for (const length of part.lengths) outputs.push(new Float32Array(all ? length * O : O))
+    const placeOf = (j: number) => outputs[j]!
     const { frame, read } = result
     if (all) expandSteps(placeOf, O, read['outputs']!, { frame, sequences: part }, { before: first && ((j) => first.outputs(ids[j]!)) })
     else expandRows(placeOf, O, read['outputs']!, frame)
     giveBack(read['outputs']!)
+    outputs.forEach((values, j) => {
+      answers[ids[j]!] = answer(values)
+    })
   })
   if (!sequences.lent) giveBack(sequences.rows)
-  return outputs
+  return answers
 }
 
 export async function forward(core: Core, sequences: Sequences, initial: Float32Array[] | undefined): Promise<Forward> {

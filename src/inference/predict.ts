@@ -3,7 +3,7 @@ import type { Core } from '../model/core.js'
 import type { Network } from '../network/network.js'
 import type { Sequences } from '../sequences/data.js'
 import { assistant } from '../sequences/numbers.js'
-import { outputsOf } from './forward.js'
+import { answersOf } from './forward.js'
 
 type Output = Network['output']
 export type AnyStep =
@@ -15,10 +15,9 @@ export type AnyStep =
 export async function predictions(core: Core, sequences: Sequences): Promise<(AnyStep | AnyStep[])[]> {
   if (sequences.count === 0) return []
   const { output, readout } = core.network
-  const outputs = await outputsOf(core, sequences)
   const { size } = output
   // The steps of a sequence share its memory: an array of its own for each of thousands would take longer than to compute them.
-  return outputs.map((values) => {
+  return answersOf(core, sequences, (values) => {
     if (readout === 'last') return answer(output, values, values, 0)
     const steps: AnyStep[] = []
     const places = output.head === 'softmax' ? assistant.largest?.(values, size) : undefined
