@@ -31,8 +31,8 @@
       'sources': [
         'native/addon/addon.cc', 'native/addon/dispatch.cc', 'native/addon/engine.cc', 'native/addon/floor.cc',
         'native/addon/frames.cc', 'native/addon/fused.cc', 'native/addon/handle.cc', 'native/addon/interpreter.cc',
-        'native/addon/pool.cc', 'native/addon/prepare.cc', 'native/addon/program.cc', 'native/addon/quota.cc',
-        'native/addon/reading.cc', 'native/addon/regions.cc', 'native/addon/runner.cc',
+        'native/addon/operands.cc', 'native/addon/pool.cc', 'native/addon/prepare.cc', 'native/addon/program.cc',
+        'native/addon/quota.cc', 'native/addon/reading.cc', 'native/addon/regions.cc', 'native/addon/runner.cc',
       ],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       'dependencies': ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],

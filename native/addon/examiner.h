@@ -5,29 +5,11 @@
 #include "program.h"
 
 namespace bptt {
-namespace {
 
 using namespace plan;
 
 constexpr int32_t SIZE_LIMIT = 1 << REGION_SHIFT;  // keeps every product below in int64
 constexpr int64_t FLOAT = sizeof(float), DOUBLE = sizeof(double), INT = sizeof(int32_t);
-
-constexpr int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-// Bytes of a row of activations.
-constexpr int64_t row(int64_t size) { return up(size, UNIT_FLOATS) * FLOAT; }
-constexpr int64_t dense(int64_t N, int64_t K) { return N * K * FLOAT; }
-
-// Bytes of a packed matrix [N, K]; panels are at most 64 columns wide on any instruction set.
-int64_t packed(int32_t form, int64_t N, int64_t K) {
-  switch (form) {
-    case PACK_PROJECT:
-      return dense(up(N, 64), K);
-    case PACK_PROJECT_DX:
-      return dense(up(K, 64), N);
-    default:
-      return row(N) * K;
-  }
-}
 
 // One instruction under examination.
 class Examiner {
@@ -37,6 +19,16 @@ class Examiner {
 
   [[noreturn]] void refuse(int32_t argument, const char *why) const {
     fail("ERR_INTERNAL", "plan: instruction %d (operation %d), argument %d %s", index_, args_[-1], argument, why);
+  }
+
+  static constexpr int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+  // Bytes of a row of activations.
+  static constexpr int64_t row(int64_t size) { return up(size, UNIT_FLOATS) * FLOAT; }
+  static constexpr int64_t dense(int64_t N, int64_t K) { return N * K * FLOAT; }
+  // Bytes of a packed matrix [N, K]; panels are at most 64 columns wide on any instruction set.
+  static constexpr int64_t packed(int32_t form, int64_t N, int64_t K) {
+    if (form == PACK_PROJECT) return dense(up(N, 64), K);
+    return form == PACK_PROJECT_DX ? dense(up(K, 64), N) : row(N) * K;
   }
 
   int64_t size(int32_t argument) const {
@@ -142,5 +134,7 @@ class Examiner {
   int32_t moved_ = 0;
 };
 
-}  // namespace
+// Throws Fault ERR_INTERNAL where operation `op` has arguments that it cannot have.
+void examine(Examiner &e, int32_t op, const int32_t *args, size_t constants);
+
 }  // namespace bptt
