@@ -1,7 +1,7 @@
 /* The packed package, installed in a project of its own and used as people use it: require, import, TypeScript. */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { emptyProject } from './support/installed.js'
 
@@ -36,6 +36,13 @@ test('every file that package.json names is there', () => {
     ...JSON.stringify(manifest.exports).match(/\.\/[^"]+\.[a-z]+/g)!,
   ]
   for (const path of paths as string[]) expect(existsSync(join(installed, path)), path).toBe(true)
+})
+
+test('every file that a page links to is there', () => {
+  const docs = readdirSync(join(installed, 'docs')).map((name) => join('docs', name))
+  for (const page of ['README.md', ...docs.filter((name) => name.endsWith('.md'))])
+    for (const [, link] of readFileSync(join(installed, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g))
+      expect(existsSync(join(installed, dirname(page), link!)), `${link} of ${page}`).toBe(true)
 })
 
 test('require and import give the same class, and it trains', () => {
