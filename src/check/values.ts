@@ -35,7 +35,7 @@ export function integer(value: unknown, at: string, range: Range): number {
 
 export function finite(value: unknown, at: string, range: Range): number {
   if (typeof value !== 'number' || !Number.isFinite(Math.fround(value)))
-    throw invalid(at, Number.isFinite(value) ? 'what a float32 can hold' : 'a finite number', value)
+    throw invalid(at, Number.isFinite(value) ? 'a float32' : 'a finite number', value)
   return inRange(value, at, 'a number', range)
 }
 

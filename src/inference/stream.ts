@@ -86,8 +86,7 @@ export class Stream {
       if (w.length !== length) throw wrongLength(length, w.length)
       for (let j = 0; j < length; j++) {
         const value: unknown = w[j]
-        if (typeof value !== 'number')
-          throw new BpttError('ERR_INVALID_ARG', 'is not a number', { at: `w[${j}]`, expected: 'a number', received: show(value) })
+        if (typeof value !== 'number') throw this.bad(value, w, j)
         input[j] = tokens ? this.token(value, w, j) : value
         missing ||= tokens && input[j] === GAP
       }
@@ -99,7 +98,11 @@ export class Stream {
     const { network } = this.core
     if (Number.isInteger(value) && value >= 0 && value < network.input.size) return value
     if (Number.isNaN(value) && network.missing === 'mask') return GAP
-    throw badValue(network, value, placeOf(w, j))
+    throw this.bad(value, w, j)
+  }
+
+  private bad(value: unknown, w: number | Num, j: number): BpttError {
+    return badValue(this.core.network, value, typeof w === 'number' ? 'w' : `w[${j}]`)
   }
 
   /** Of an input that is not finite: all of it must be, but for gaps where they are allowed. */
@@ -108,7 +111,7 @@ export class Stream {
     for (let j = 0; j < length; j++) {
       const x = input[j]!
       if (x - x === 0 || (Number.isNaN(x) && this.core.network.missing === 'mask')) continue
-      throw badValue(this.core.network, typeof w === 'number' ? w : w[j], placeOf(w, j))
+      throw this.bad(typeof w === 'number' ? w : w[j], w, j)
     }
   }
 
@@ -181,8 +184,6 @@ export class Stream {
     return this.core.layout.carries({ slots: this.place.B, unit: this.place.carry })
   }
 }
-
-const placeOf = (w: number | Num, j: number) => (typeof w === 'number' ? 'w' : `w[${j}]`)
 
 /** A token that is missing, where tokens are copied to. */
 const GAP = -1

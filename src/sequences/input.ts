@@ -7,7 +7,7 @@ import type { Network } from '../network/network.js'
 import type { SequenceOptions, Sequences } from './data.js'
 import { allocate, badNumber, borrow, copyNumbers, countOf, type Flat, firstBad, listOf, type Path, partOf, plural } from './numbers.js'
 import { oneSource, type Sources, sourcesOf } from './sources.js'
-import { sequenceList, stepList } from './steps.js'
+import { beside, sequenceList, stepList } from './steps.js'
 
 /**
  * Many sequences: a list of any lengths, or a tensor [B, T] or [B, T, r] with its lengths.
@@ -156,15 +156,16 @@ export function badValue({ input: { size, tokens, characters }, missing }: Netwo
 function readMask(sequences: Sequences, mask: unknown, x: string): Uint8Array {
   const { count, offsets, cut } = sequences
   const used = new Uint8Array(offsets[count]!)
-  const list = sequenceList(mask, 'mask', count, x)
+  const at = beside(x, 'mask')
+  const list = sequenceList(mask, at, count, x)
   for (let b = 0; b < count; b++) {
-    const steps = stepList(list[b], 'mask', b, sequences, x)
+    const steps = stepList(list[b], at, b, sequences, x)
     const skip = cut ? cut[b]! : 0
     for (let row = offsets[b]!, step = skip; row < offsets[b + 1]!; row++, step++) {
       const use = steps[step]
       if (use !== true && use !== false && use !== 1 && use !== 0)
         throw new BpttError('ERR_INVALID_ARG', 'is neither true nor false', {
-          at: `mask[${b}][${step}]`,
+          at: `${at}[${b}][${step}]`,
           expected: 'true (use the step) or false',
           received: show(use),
         })

@@ -8,6 +8,9 @@ import { countOf, type Flat, listOf, plural } from './numbers.js'
 
 type Steps = Pick<Sequences, 'given' | 'padded'>
 
+/** The place of what is named beside this one: 'options.validation.mask' beside 'options.validation.x'. */
+export const beside = (at: string, name: string) => at.replace(/\w+$/, name)
+
 /** A list with one entry for each sequence. */
 export function sequenceList(value: unknown, at: string, B: number, x: string): Flat {
   const list = listOf(value, () => at, 'is not a list with an entry for each sequence')

@@ -20,7 +20,7 @@ import {
   shapeText,
   type View,
 } from './numbers.js'
-import { checkCount, checkSteps, eachRun, sequenceList, stepList } from './steps.js'
+import { beside, checkCount, checkSteps, eachRun, sequenceList, stepList } from './steps.js'
 import { tokensOf } from './text.js'
 
 /** What the sequences are called in messages about targets. */
@@ -40,7 +40,7 @@ export function readTargets(network: Network, sequences: Sequences, y: unknown, 
   if (tensor) readTensor(network, sequences, tensor, reader, at)
   else if (readout === 'last') readLast(sequences, y, reader, at)
   else readAll(network, sequences, y, reader, at)
-  weigh(network, sequences, reader, options)
+  weigh(network, sequences, reader, { ...options, at })
   return { values: reader.values, weights: reader.weights }
 }
 
@@ -122,33 +122,40 @@ function viewOfNumbers({ data }: Dense, at: string): View {
 }
 
 /** Turns the 1 of what counts into its weight. */
-function weigh(network: Network, sequences: Sequences, reader: TargetReader, { sampleWeights, stepWeights, classWeight }: TargetOptions) {
+function weigh(
+  network: Network,
+  sequences: Sequences,
+  reader: TargetReader,
+  { at: y, sampleWeights, stepWeights, classWeight }: TargetOptions & { at: string },
+) {
   const { count: B, offsets } = sequences
   const last = network.readout === 'last'
   if (last) for (let b = 0; b < B; b++) if (offsets[b] === offsets[b + 1]) scale(reader, b, 0)
   if (sampleWeights !== undefined) {
-    const list = sequenceList(sampleWeights, 'sampleWeights', B, X)
+    const at = beside(y, 'sampleWeights')
+    const list = sequenceList(sampleWeights, at, B, X)
     for (let b = 0; b < B; b++) {
-      const weight = readWeight(list[b], () => `sampleWeights[${b}]`)
+      const weight = readWeight(list[b], () => `${at}[${b}]`)
       if (last) scale(reader, b, weight)
       else for (let row = offsets[b]!; row < offsets[b + 1]!; row++) scale(reader, row, weight)
     }
   }
   if (stepWeights !== undefined) {
+    const at = beside(y, 'stepWeights')
     if (last)
       throw new BpttError('ERR_INVALID_ARG', "needs a network with readout: 'all'", {
-        at: 'stepWeights',
+        at,
         hint: 'With one output a sequence use sampleWeights.',
       })
-    const list = sequenceList(stepWeights, 'stepWeights', B, X)
+    const list = sequenceList(stepWeights, at, B, X)
     for (let b = 0; b < B; b++) {
-      const steps = stepList(list[b], 'stepWeights', b, sequences, X)
+      const steps = stepList(list[b], at, b, sequences, X)
       eachRun(sequences, b, (row, step, n) => {
         for (let i = 0; i < n; i++)
           scale(
             reader,
             row + i,
-            readWeight(steps[step + i], () => `stepWeights[${b}][${step + i}]`),
+            readWeight(steps[step + i], () => `${at}[${b}][${step + i}]`),
           )
       })
     }
