@@ -8,12 +8,13 @@ namespace bptt {
 using Clock = std::chrono::steady_clock;
 
 // Goes by windows of whole frames. One in which waiting took a good part of the time is held against the next, done
-// alone, and so is one every few seconds, and the first: where threads take memory away from each other, that is no
-// waiting. What is slower is then left for several times as long as it took, twice as many each time it is found to be
-// so again: in the end to look costs a sixty-fourth, however long a frame lasts.
+// alone, and so is one every few seconds, and the second: where threads take memory away from each other, that is no
+// waiting. The first is not judged: in it memory is touched for the first time, and threads start. What is slower is
+// then left for several times as long as it took, twice as many each time it is found to be so again: in the end to
+// look costs a sixty-fourth, however long a frame lasts.
 class Judge {
  public:
-  bool together() const { return mode_ == TOGETHER; }
+  bool together() const { return mode_ <= TOGETHER; }
   // A job begins: time before it does not count.
   void begin() { last_ = Clock::now(); }
   void waited(Clock::duration time) { waited_ += time; }
@@ -37,11 +38,13 @@ class Judge {
  private:
   static constexpr auto WINDOW = std::chrono::milliseconds(20);
   static constexpr int SHORTEST = 4, LONGEST = 64, CALM = 256;
-  enum Mode { TOGETHER, TRIAL, ALONE };
+  enum Mode { COLD, TOGETHER, TRIAL, ALONE };
 
   void decide(double speed, bool waiting) {
     rest_ -= time_;
-    if (mode_ == TOGETHER) {
+    if (mode_ == COLD) {
+      mode_ = TOGETHER;
+    } else if (mode_ == TOGETHER) {
       if (rest_ > (waiting ? rest_.zero() : -calm_)) return;
       together_ = speed;
       lost_ = time_;
@@ -60,7 +63,7 @@ class Judge {
   }
   static int smaller(int a, int b) { return a < b ? a : b; }
 
-  Mode mode_ = TOGETHER;
+  Mode mode_ = COLD;
   int doubt_ = SHORTEST, trust_ = SHORTEST;  // for how many times the slower window the next decision holds
   double together_ = 0, work_ = 0;
   Clock::time_point last_;

@@ -88,8 +88,16 @@ static void check_judge() {
     // The trial is a window more.
     for (size_t i = 0; doubles && i + 1 < alone.size(); i++) doubles = alone[i] == 1 + std::min(64, 4 << i);
     check(doubles, "judge: patience does not double up to 64 windows: %s", course.modes.c_str());
-    for (const int together : runs(course.modes, 'T'))
+    // The first, which is not judged, is one more.
+    for (const int together : runs(course.modes.substr(1), 'T'))
       check(together == 1, "judge: a bad pair went on for %d windows", together);
+  }
+  {
+    // While memory is new, all is slow.
+    Judge judge;
+    const Course course =
+        follow(judge, 1, FRAME, [](double now) { return now < 0.02 ? Machine{0.5, 0.5, 0.6} : Machine{1.9, 1, 0.05}; });
+    check(course.modes.starts_with("TTATTTT"), "judge: took a cold start for a bad pair: %s", course.modes.c_str());
   }
   {
     // Others come after five seconds and go after fifteen.
