@@ -42,9 +42,10 @@ int32_t place_of_largest(const float *row, size_t width) {
     lanes = x > lanes ? x : lanes;
   }
   for (size_t i = 0; j < width; i++, j++) lanes[i] = row[j] > lanes[i] ? row[j] : lanes[i];
+  float most = lanes[0];
+  for (size_t i = 1; i < 4; i++) most = lanes[i] > most ? lanes[i] : most;
   for (j = 0; j < width; j++)
-    if (row[j] >= lanes[0] && row[j] >= lanes[1] && row[j] >= lanes[2] && row[j] >= lanes[3])
-      return static_cast<int32_t>(j);
+    if (row[j] >= most) return static_cast<int32_t>(j);
   return 0;
 }
 
