@@ -4,6 +4,7 @@
  */
 import { RNN } from 'bptt'
 import { describe, expect, it } from 'vitest'
+import { thrownBy } from './support/mistakes.js'
 import { BACKENDS, onEach } from './support/targets.js'
 import { hashOf, lengthsOf, sequencesOf, signs, tokensOf, weightsOf } from './support/tasks.js'
 
@@ -196,6 +197,19 @@ onEach(BACKENDS, ({ config }) => {
       expect(Array.from(old.push(x[0]![0]!))).toEqual(before)
       expect(Array.from(model.stream().push(x[0]![0]!))).not.toEqual(before)
       expect(Array.from(model.stream().push(x[0]![0]!))).toEqual(rowsOf((await model.forward([x[0]!])).outputs, 0, 1))
+      model.dispose()
+    })
+
+    it('says that its output was transferred, on every backend alike', () => {
+      const model = make()
+      for (const batch of [1, 2]) {
+        const live = model.stream({ batch })
+        const step = new Float32Array(batch * 6)
+        const output = live.push(step)
+        structuredClone(output, { transfer: [output.buffer as ArrayBuffer] })
+        for (let again = 0; again < 2; again++)
+          expect(thrownBy(() => live.push(step))).toMatchObject({ code: 'ERR_DETACHED', at: 'output' })
+      }
       model.dispose()
     })
 

@@ -74,6 +74,7 @@ const throwing: Mistake[] = [
   ['push(a text in a step)', plain, (m) => m.stream().push([1, '2', 3]), 'ERR_INVALID_ARG', 'w[1]', 'w[1]: is not a number: expected a finite number, received "2". Convert it with Number(…) first.'],
   ['push(more than a float32)', plain, (m) => m.stream().push([1, 2, 1e39]), 'ERR_NONFINITE', 'w[2]', 'w[2]: is too large for a float32: received 1e+39. Scale the data first: networks learn best from numbers around 0 and of size 1.'],
   ['reset() of a row too many', plain, (m) => m.stream({ batch: 2 }).reset(2), 'ERR_OUT_OF_RANGE', 'row', 'row: is not a row of this stream: expected an integer from 0 to 1, received 2.'],
+  ['no state', plain, (m) => (m.stream().state = undefined), 'ERR_INVALID_ARG', 'state', 'state: is not a state: expected { layers: [{ s }, …] }, or an array [B][s], received undefined.'],
   ['state of another size', plain, (m) => (m.stream().state = { layers: [{ s: { data: [1], shape: [1, 1] } }] }), 'ERR_SHAPE_MISMATCH', 'state.layers[0].s.shape', 'state.layers[0].s.shape: has another shape than the network and the data: expected [1, 4], received [1, 1].'],
   ['setWeights()', plain, (m) => m.setWeights(), 'ERR_INVALID_ARG', 'weights', 'weights: cannot be used: expected an object with U, W, b, V or c, received undefined.'],
   ['U of another shape', plain, (m) => m.setWeights({ U: [1, 2, 3] }), 'ERR_SHAPE_MISMATCH', 'weights.U', 'weights.U: has another shape than the network: expected [4, 3], received 3 values.'],

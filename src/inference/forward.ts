@@ -44,8 +44,7 @@ export async function answersOf<A>(core: Core, sequences: Sequences, answer: (ou
     outputs: readRows(compiled.outputs, all ? R : B, O, true),
   })
   await forEachChunk(core, sequences, undefined, { wants: OUTPUTS, budget: 'full', reads }, ({ ids, sequences: part, result }) => {
-    const outputs: Float32Array[] = []
-    for (const length of part.lengths) outputs.push(new Float32Array(all ? length * O : O))
+    const outputs = Array.from(part.lengths, (length) => new Float32Array(all ? length * O : O))
     const placeOf = (j: number) => outputs[j]!
     const { frame, read } = result
     if (all) expandSteps(placeOf, O, read['outputs']!, { frame, sequences: part }, { before: first && ((j) => first.outputs(ids[j]!)) })

@@ -3,7 +3,8 @@ import { BpttError, show } from '../errors.js'
 import type { Core } from '../model/core.js'
 import { address, Region, stride, UNIT_FLOATS } from '../plan/memory.js'
 import { badValue } from '../sequences/input.js'
-import { readInitialState } from '../sequences/state.js'
+import { flatOf } from '../sequences/numbers.js'
+import { readState } from '../sequences/state.js'
 import type { Num, State } from '../types.js'
 import { padRows, readRows, unpadRows } from './pass.js'
 import { allOf, type Place, StreamHost, stepFrame, stepOrder } from './stream-host.js'
@@ -61,6 +62,7 @@ export class Stream {
    */
   push(w: number | Num): Float32Array {
     this.core.check()
+    if (this.output.length === 0) flatOf(this.output, () => 'output') // throws: it was transferred
     if (!this.take(w) && this.step.run()) {
       if (this.place.B > 1) this.unpad(this.step.output, allOf(this.place.B))
     } else {
@@ -73,13 +75,11 @@ export class Stream {
   /** Copies w in. @returns whether a token is missing; of numbers that shows when the step is run */
   private take(w: number | Num): boolean {
     const { input, length, tokens } = this
-    let missing = false
     // Its length by its elements, about which nothing can lie.
     if (!tokens && w instanceof Float32Array && w[length - 1] !== undefined && w[length] === undefined) input.set(w)
     else if (typeof w === 'number') {
       if (length !== 1) throw wrongLength(length, 1)
       input[0] = tokens ? this.token(w, w, 0) : w
-      missing = tokens && input[0] === GAP
     } else {
       if (typeof w !== 'object' || w === null)
         throw new BpttError('ERR_INVALID_ARG', 'is not a step', { at: 'w', expected: 'a number or an array', received: show(w) })
@@ -88,10 +88,9 @@ export class Stream {
         const value: unknown = w[j]
         if (typeof value !== 'number') throw this.bad(value, w, j)
         input[j] = tokens ? this.token(value, w, j) : value
-        missing ||= tokens && input[j] === GAP
       }
     }
-    return missing
+    return tokens && (length === 1 ? input[0] === GAP : input.includes(GAP))
   }
 
   private token(value: number, w: number | Num, j: number): number {
@@ -119,7 +118,7 @@ export class Stream {
   private pushMasked(): void {
     const { B } = this.place
     const R = this.features
-    const missing = (x: number) => Number.isNaN(x) || (this.tokens && x === GAP)
+    const missing = (x: number) => (this.tokens ? x === GAP : Number.isNaN(x))
     const alive = allOf(B).filter((j) => !this.input.subarray(j * R, j * R + R).some(missing))
     const compiled = this.host.plan(this.place)
     const inputs = { at: address(Region.DATA, this.place.data), data: this.input.map((x) => (missing(x) ? 0 : x)) }
@@ -149,9 +148,7 @@ export class Stream {
 
   set state(value: State) {
     this.core.check()
-    const states = readInitialState(this.core.network, value, this.place.B, 'state')
-    if (!states)
-      throw new BpttError('ERR_INVALID_ARG', 'is not a state', { at: 'state', expected: '{ layers: [{ s }, …] }', received: show(value) })
+    const states = readState(this.core.network, value, this.place.B, 'state')
     const carries = this.carries()
     this.host.run(
       this.place,

@@ -8,18 +8,18 @@ import type { Num, State } from '../types.js'
 import type { Upstream } from './data.js'
 import { allocate, copyFinite, countOf, type Dense, denseOf, flatOf, listOf, plural, shapeText, sizeOf } from './numbers.js'
 
+type Given = State | ArrayLike<Num> | undefined
+
+/** Where sequences start; undefined stays undefined (zero). */
+export const readInitialState = (network: Network, value: Given, B: number) =>
+  value === undefined ? undefined : readState(network, value, B, 'options.initialState')
+
 /**
- * Initial states, [B, s_k] for each layer; undefined stays undefined (zero).
+ * States, [B, s_k] for each layer.
  *
  * @throws ERR_SHAPE_MISMATCH where layers, sequences or units are not those of the network and the data
  */
-export function readInitialState(
-  network: Network,
-  value: State | ArrayLike<Num> | undefined,
-  B: number,
-  at = 'options.initialState',
-): Float32Array[] | undefined {
-  if (value === undefined) return undefined
+export function readState(network: Network, value: Given, B: number, at: string): Float32Array[] {
   const rows = flatOf(value, () => at)
   if (rows) {
     if (network.state.length > 1)
@@ -29,7 +29,7 @@ export function readInitialState(
       })
     return [nestedRows(rows, B, network.state[0]!, at)]
   }
-  const layers = (value as { layers?: unknown } | null)?.layers
+  const layers = (value as { layers?: unknown } | null | undefined)?.layers
   const list = flatOf(layers, () => `${at}.layers`)
   if (!list)
     throw new BpttError('ERR_INVALID_ARG', 'is not a state', {
