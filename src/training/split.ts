@@ -44,7 +44,7 @@ export function split(network: Network, count: number, targets: Targets, { fract
   throw new BpttError('ERR_EMPTY', `validation leaves ${train.length ? 'no sequence to validate with' : 'no sequence to train on'}`, {
     at: 'options.validation',
     received: `${fraction} of ${count} sequence${count === 1 ? '' : 's'}`,
-    hint: 'Use another fraction, or pass validation data.',
+    hint: 'Use another fraction (of each class, where there are classes), or pass validation data.',
   })
 }
 
