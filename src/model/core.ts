@@ -267,11 +267,6 @@ export class Core {
     if (this.givesWay) this.engine?.stop()
   }
 
-  /** Whether updates need not be over soon for others to have their turn. */
-  get canGiveWay(): boolean {
-    return this.engine?.giveWay !== undefined
-  }
-
   private giveWay(): void {
     if (this.givesWay) this.engine?.giveWay?.()
   }

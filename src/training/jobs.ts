@@ -1,5 +1,5 @@
 /*
- * What the next job of a training run holds: frames that take 10 or 20 ms, so that one thread hop serves many updates of a small net while
+ * What the next job of a training run holds: frames that take about 20 ms, so that one thread hop serves many updates of a small net while
  * reads of the same model still get their turn, and with each update the optimiser's numbers. Called by loop.ts.
  */
 import { BpttError, show } from '../errors.js'
@@ -8,8 +8,7 @@ import { type Course, JobFrames } from './items.js'
 import type { OptimizerState } from './optimizer-state.js'
 import type { rateOf } from './schedules.js'
 
-/** Twice as long where the engine gives way: nobody waits for the end of such a job. */
-const JOB_SECONDS = 0.01
+const JOB_SECONDS = 0.02
 /** At most this long is spent on making frames: of tiny nets thousands fit into a job, and the event loop waits meanwhile. */
 const PREPARE_MS = 2
 const MOST_FRAMES = 4096
@@ -54,9 +53,8 @@ export class Jobs {
   }
 
   /** @throws where the schedule gives no learning rate */
-  next(givesWay: boolean): JobPlan {
+  next(): JobPlan {
     const { course, optimizer } = this
-    const seconds = givesWay ? 2 * JOB_SECONDS : JOB_SECONDS
     const begin = performance.now()
     const frames = this.frames.shift()!
     this.frames.push(frames)
@@ -77,7 +75,7 @@ export class Jobs {
         this.prepared++
       }
       if (course.over || course.updates !== updates || n + 1 >= MOST_FRAMES || this.secondsPerRow === 0) break
-      if ((rows + size) * this.secondsPerRow > seconds) break
+      if ((rows + size) * this.secondsPerRow > JOB_SECONDS) break
       if (n % FRAMES_A_LOOK === 0 && performance.now() - begin > PREPARE_MS) break
       if (this.pausesAtEpochs && frames.endsEpoch[n]) break
     }

@@ -182,7 +182,7 @@ export class Training {
   private prepare(): JobPlan | undefined {
     if (this.ending || this.stoppedEarly || this.jobs.over) return undefined
     try {
-      return this.jobs.next(this.core.canGiveWay)
+      return this.jobs.next()
     } catch (error) {
       this.end({ kind: 'error', error })
       return undefined
