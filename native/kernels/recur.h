@@ -35,19 +35,17 @@ struct Loop {
 // Rows for a tile to read. Where they lie a multiple of 4 KiB apart they share one set of the first cache, which holds
 // fewer lines than a tile has rows: then a copy in the workspace, a line further apart. The same where they are no more
 // than a page between those of other parts, whose processors fetch beyond their own and so take these away, a third of
-// the time where caches are far apart; and then all that is written in the next step is asked for at once.
+// the time where caches are far apart.
 struct Operand {
   const float *rows;
   int64_t ld;
 
-  NOINLINE Operand(const Context &context, const Loop &loop, const float *at, int64_t count, int64_t stride,
-                   const float *next)
+  NOINLINE Operand(const Context &context, const Loop &loop, const float *at, int64_t count, int64_t stride)
       : rows(at), ld(stride) {
     constexpr int64_t CROWDED = 1024, SET = 8;
     const int64_t apart = stride + plan::UNIT_FLOATS;
     const bool crowded = stride % CROWDED == 0 && count > SET && count * apart * 4 <= WORKSPACE_BYTES;
     const bool contested = loop.parts > 1 && !loop.meeting && count * stride <= PAGE;
-    for (int64_t j = 0; contested && j < count * stride; j += plan::UNIT_FLOATS) prefetch_to_write(next + j);
     if (!crowded && !contested) return;
     float *const copy = context.workspace[loop.part];
     for (int64_t i = 0; i < count; i++) copy_row(copy + i * apart, at + i * stride, stride);
@@ -138,7 +136,7 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
       if (next == rows * ld) next = beyond;
       return Ahead{now + next, now + next, ld};
     };
-    const Operand a(context, loop, before, rows, ld, now + beyond);
+    const Operand a(context, loop, before, rows, ld);
     multiply(rows, N, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
     before = all;
@@ -250,7 +248,7 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
       if (next == later * ld) next = before;
       return Ahead{s + at + next, now + next, ld};
     };
-    const Operand a(context, loop, after, later, ld, now + before);
+    const Operand a(context, loop, after, later, ld);
     multiply(later, N, S, a.rows, a.ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t vectors) {
                const int64_t corner = row * ld + v * VW;
