@@ -75,8 +75,6 @@ constexpr int64_t NARROW = plan::UNIT_FLOATS;
 
 // w [K of the first layer], or one token; o [stride(N)].
 using StepFunction = void (*)(NetStep &step, const void *w, float *o);
-// Whether no element of x [n] is infinite or NaN.
-using FiniteFunction = bool (*)(const float *x, int64_t n);
 
 // Everything one instruction set exports.
 struct Kernels {
@@ -85,7 +83,6 @@ struct Kernels {
   Operation run[plan::OPERATIONS + 1];  // by opcode; null where the interpreter does it
   AloneFunction project_recur;
   StepFunction step;
-  FiniteFunction finite;
 };
 
 }  // namespace bptt

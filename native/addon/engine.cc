@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "finite.h"
 #include "float_mode.h"
 
 namespace bptt {
@@ -166,7 +167,8 @@ void Job::run() noexcept {
 bool Step::run(const void *input_data, int64_t floats, void *output_data) const {
   engine->must_be_free();
   const FloatMode mode;
-  if (!engine->kernels_.finite(static_cast<const float *>(input_data), floats)) return false;
+  const float *const in = static_cast<const float *>(input_data);
+  if (!all_finite(in, in + floats)) return false;
   if (fused) {
     fused->run(engine->kernels_, engine->regions_, engine->changes_, input_data, output_data);
     return true;

@@ -3,35 +3,13 @@
 #include <cstring>
 #include <limits>
 
+#include "finite.h"
 #include "handle.h"
 
 namespace bptt {
 namespace {
 
-typedef uint32_t Bits __attribute__((vector_size(16)));
 typedef float Floats __attribute__((vector_size(16)));
-
-// Of bits, or vectors of bits: an exponent of all ones carries into the sign.
-template <typename T>
-T carried(const float *from) {
-  T bits;
-  std::memcpy(&bits, from, sizeof bits);
-  return (bits & 0x7fffffffu) + 0x00800000u;
-}
-
-bool all_finite(const float *list, const float *end) {
-  Bits a = {}, b = {}, c = {}, d = {};  // variables of their own: this file is compiled for its size
-  for (; end - list >= 16; list += 16) {
-    a |= carried<Bits>(list);
-    b |= carried<Bits>(list + 4);
-    c |= carried<Bits>(list + 8);
-    d |= carried<Bits>(list + 12);
-  }
-  a |= b | c | d;
-  uint32_t signs = a[0] | a[1] | a[2] | a[3];
-  for (; list < end; list++) signs |= carried<uint32_t>(list);
-  return signs >> 31 == 0;
-}
 
 // By lanes: in a single chain of comparisons each would wait for the one before.
 int32_t place_of_largest(const float *row, size_t width) {

@@ -13,14 +13,28 @@ constexpr int NVL = LANES / VW;
 // The lanes of a vector of elements j … that exist, as a mask.
 INLINE vi below(int64_t j, int64_t N) { return lanes() < splat(static_cast<int32_t>(N - j)); }
 
-INLINE float fold_sum(const vf (&sum)[NVL]) {
+// Where there are but N elements, none of them −0, lanes that have none are left out: to add them would change nothing.
+INLINE float fold_sum(const vf (&sum)[NVL], int64_t N = LANES) {
   quad x[4];
   __builtin_memcpy(x, sum, sizeof x);
-  const quad y = (x[0] + x[2]) + (x[1] + x[3]);  // lane l += lane l + 8, then l + 4
+  quad y = x[0];
+  if (N > 4) y = (x[0] + x[2]) + (x[1] + x[3]);  // lane l += lane l + 8, then l + 4
   return (y[0] + y[2]) + (y[1] + y[3]);
 }
 
-// The lanes in pairs: of zeros it may return the other one, which nothing that is made of it shows.
+// Where there are but N elements, lanes that have none hold the first. The lanes in pairs: of zeros it may return the
+// other one, which nothing that is made of it shows.
+INLINE float fold_maximum(vf most, int64_t N = LANES) {
+  quad x[VW / 4];
+  __builtin_memcpy(x, &most, sizeof x);
+  UNROLL for (int n = VW / 8; n > 0; n /= 2) {
+    if (N <= 4 * n) continue;
+    UNROLL for (int i = 0; i < n; i++) x[i] = larger(x[i + n], x[i]);
+  }
+  const float a = x[0][2] > x[0][0] ? x[0][2] : x[0][0], b = x[0][3] > x[0][1] ? x[0][3] : x[0][1];
+  return b > a ? b : a;
+}
+
 INLINE float maximum(const float *z, int64_t N) {
   const vf first = splat(z[0]);
   vf most = first;
@@ -28,11 +42,7 @@ INLINE float maximum(const float *z, int64_t N) {
     const vf x = below(j, N) ? load(z + j) : first;
     most = larger(x, most);
   }
-  quad x[VW / 4];
-  __builtin_memcpy(x, &most, sizeof x);
-  UNROLL for (int n = VW / 8; n > 0; n /= 2) { UNROLL for (int i = 0; i < n; i++) x[i] = larger(x[i + n], x[i]); }
-  const float a = x[0][2] > x[0][0] ? x[0][2] : x[0][0], b = x[0][3] > x[0][1] ? x[0][3] : x[0][1];
-  return b > a ? b : a;
+  return fold_maximum(most);
 }
 
 // e[j] = exp(z[j] − m) (e may be null, or z) and their sum.
@@ -197,6 +207,20 @@ NOINLINE void activate_row(float *o, const float *z, int64_t N, int64_t head) {
   } else {
     for (int64_t j = 0; j < N; j += VW) store(o + j, head == plan::HEAD_SIGMOID ? sigmoid(load(z + j)) : load(z + j));
   }
+}
+
+// Softmax of no more logits than there are lanes, which never leave the registers.
+INLINE void softmax_few(float *o, const vf *z, int64_t N) {
+  const vf first = splat(z[0][0]);
+  vf most = first, e[NVL], sum[NVL];
+  UNROLL for (int v = 0; v < NVL; v++) most = larger(below(v * VW, N) ? z[v] : first, most);
+  const vf m = splat(fold_maximum(most, N));
+  UNROLL for (int v = 0; v < NVL; v++) {
+    e[v] = exp(z[v] - m);
+    sum[v] = below(v * VW, N) ? e[v] : vf{};
+  }
+  const vf total = splat(fold_sum(sum, N));
+  UNROLL for (int v = 0; v < NVL; v++) store(o + v * VW, e[v] / total);
 }
 
 void activate(const Context &context, const int32_t *args, int part, int parts) {

@@ -33,16 +33,8 @@ struct Row {
   } of[2];  // the chains go on from the first to the second; K may be 0
   int64_t cell;
   float *y;  // may be where a chain starts; and an operand, if N is at most ROW_WIDTH
-  // Panels that come next, fetched by products too narrow to keep the memory busy, and the floats from one to the next.
-  const float *soon = nullptr;
-  int64_t apart = 0;
-  // Where M is not packed, but lies k by k: the floats from one to the next. N is at most ROW_WIDTH then.
-  int64_t close = 0;
 };
 constexpr int64_t ROW_VECTORS = 8, ROW_WIDTH = ROW_VECTORS * VW;
-// Of each panel its first lines, in the order of their use: 24 KiB, which nothing has pushed out of the first cache
-// before they are read.
-constexpr int64_t SOON_PANELS = 3, SOON_LINES = 128;
 
 // Vectors `first` … `first + vectors`, of which NV are computed: all, or one more, which the padding of a panel feeds.
 template <int NV>
@@ -53,15 +45,10 @@ NOINLINE void row_tile(const Row &x, int64_t first, int64_t vectors) {
   if (x.start) each([&](int v) { sum[v] = load(x.start + at + v * VW); });
   if (x.plus1) each([&](int v) { sum[v] += load(x.plus1 + at + v * VW); });
   if (x.plus2) each([&](int v) { sum[v] += load(x.plus2 + at + v * VW); });
-  const float *soon = x.soon;
   for (const auto &[a, pack, K] : x.of) {
-    const int64_t next = x.close ? x.close : NR, panels = x.close ? NR : NR * K;
+    const int64_t panels = NR * K;
     const float *p = pack + at * K;
-    for (int64_t k = 0; k < K; k++, p += next) {
-      if (NV <= 2 && x.soon && k < SOON_LINES) {
-        UNROLL for (int64_t panel = 0; panel < SOON_PANELS; panel++) prefetch(soon + panel * x.apart);
-        soon += plan::UNIT_FLOATS;
-      }
+    for (int64_t k = 0; k < K; k++, p += NR) {
       const vf y = splat(a[k]);
       UNROLL for (int v = 0; v < NV; v++) sum[v] = madd(y, load(p + v / 2 * panels + v % 2 * VW), sum[v]);
     }

@@ -21,7 +21,6 @@ extern "C" const Kernels BPTT_TABLE = {
      bias_dw, gather_dw, norm, step_norms, clip,     nullptr,    update,     nullptr,    nullptr},
     project_recur,
     step,
-    finite,
 };
 
 static_assert(plan::OP_ZERO == 1 && plan::OP_PROJECT == 7 && plan::OP_ACTIVATE == 13 && plan::OP_UPDATE == 24 &&
