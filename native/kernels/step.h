@@ -7,22 +7,35 @@
 namespace bptt {
 namespace {
 
-// V's product and what follows it, of at most NARROW outputs. Meanwhile the memory has nothing to do: of a W that the
-// first cache does not hold, the next step finds there what it begins with. Of each panel its first lines, in the order
-// of their use: 24 KiB, which nothing has pushed out of the first cache before they are read.
+// While the outputs are made the memory has little to do: of a W that the first cache does not hold, the next step
+// finds there what it begins with. Of each panel its first lines, in the order of their use: 24 KiB, which nothing has
+// pushed out of the first cache before they are read.
+struct Soon {
+  static constexpr int64_t SMALL = 6144, PANELS = 3, LINES = 128;
+  const float *at;
+  int64_t left, apart;
+  INLINE explicit Soon(const NetStep &x) {
+    const LayerStep &next = x.layers[0];
+    at = next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S;
+    left = next.S * next.S > SMALL ? LINES : 0;
+    apart = NR * next.S;
+  }
+  INLINE void fetch() {
+    UNROLL for (int64_t panel = 0; panel < PANELS; panel++) prefetch(at + panel * apart);
+    at += plan::UNIT_FLOATS;
+    left--;
+  }
+};
+
+// V's product and what follows it, of at most NARROW outputs.
 NOINLINE void narrow_head(const NetStep &x, const LayerStep &top, float *o) {
-  constexpr int64_t SMALL = 6144, PANELS = 3, LINES = 128;
-  const LayerStep &next = x.layers[0];
-  const float *soon = next.W + RowTiles(next.S).first(0, !x.back) * VW * next.S, *p = x.V;
-  const int64_t lines = next.S * next.S > SMALL ? LINES : 0, apart = NR * next.S;
+  Soon soon(x);
+  const float *p = x.V;
   vf z[NVL] = {};
   const auto each = [N = x.N](auto f) { UNROLL for (int v = 0; v < NVL; v++) if (v * VW < N) f(v); };
   if (x.c) each([&](int v) { z[v] = load(x.c + v * VW); });
   for (int64_t k = 0; k < top.S; k++, p += x.N) {
-    if (k < lines) {
-      UNROLL for (int64_t panel = 0; panel < PANELS; panel++) prefetch(soon + panel * apart);
-      soon += plan::UNIT_FLOATS;
-    }
+    if (soon.left > 0) soon.fetch();
     const vf y = splat(top.s[k]);
     each([&](int v) { z[v] = madd(y, load(p + v * VW), z[v]); });
   }
@@ -47,6 +60,7 @@ void step(NetStep &x, const void *input, float *o) {
   const LayerStep &top = x.layers[x.depth - 1];
   if (x.N <= NARROW) return narrow_head(x, top, o);
   multiply_row({x.c, nullptr, nullptr, {{w, x.V, top.S}, {}}, plan::CELL_IDENTITY, x.room}, x.N, x.back);
+  for (Soon soon(x); soon.left > 0;) soon.fetch();
   activate_row(o, x.room, x.N, x.head);
 }
 
