@@ -291,6 +291,7 @@ describe('options of train()', () => {
     { optimizer: { adam: { betas: [0.9, 1] } } },
     { optimizer: { rmsprop: { alpha: 1.1 } } },
     { optimizer: { adam: { eps: 0 } } },
+    { optimizer: { rmsprop: { eps: 1e-46 } } },
     { optimizer: { adagrad: { eps: 0 } } },
     { clipNorm: 0 },
     { clipValue: -1 },

@@ -71,7 +71,10 @@ export function readMemoryOptions(options: unknown, at = 'options') {
   }
 }
 
-/** PyTorch's defaults, except that weight decay spares the biases; and an eps, without which a gradient of 0 makes a weight NaN. */
+/** Smaller ones are 0 as float32, and then a gradient of 0 makes a weight NaN. */
+const LEAST_EPS = 1e-45
+
+/** PyTorch's defaults, except that weight decay spares the biases. */
 function readOptimizer(value: unknown, at: string): OptimizerSettings {
   const [kind, given] = new Options(value, at, 'optimizer', 'optimizer: { adam: { lr: 0.001 } }').only()
   const path = `${at}.${kind}`
@@ -88,7 +91,7 @@ function readOptimizer(value: unknown, at: string): OptimizerSettings {
         kind,
         ...decay(o, 0.001, kind === 'adamw' ? 0.01 : 0),
         betas: o.read('betas', [0.9, 0.999], readBetas),
-        eps: o.number('eps', 1e-8, 0, { above: true }),
+        eps: o.number('eps', 1e-8, LEAST_EPS),
         amsgrad: o.boolean('amsgrad', false),
       }
     }
@@ -110,7 +113,7 @@ function readOptimizer(value: unknown, at: string): OptimizerSettings {
         kind,
         ...decay(o, 0.01),
         alpha: o.number('alpha', 0.99, 0, { max: 1 }),
-        eps: o.number('eps', 1e-8, 0, { above: true }),
+        eps: o.number('eps', 1e-8, LEAST_EPS),
         momentum: o.number('momentum', 0, 0, { max: 1 }),
         centered: o.boolean('centered', false),
       }
@@ -122,7 +125,7 @@ function readOptimizer(value: unknown, at: string): OptimizerSettings {
         ...decay(o, 0.01),
         lrDecay: o.number('lrDecay', 0, 0),
         initialAccumulator: o.number('initialAccumulator', 0, 0),
-        eps: o.number('eps', 1e-10, 0, { above: true }),
+        eps: o.number('eps', 1e-10, LEAST_EPS),
       }
     }
   }
