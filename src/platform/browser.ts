@@ -1,6 +1,7 @@
 /*
  * Browsers, and other places with web Workers. Not part of the Node build (import.meta does not exist in CommonJS). See seam.ts.
  */
+import '../backends/wasm-bytes.gen.js' // first, an order that bundlers keep: amid code its text costs a page 0.8 kB more of gzip
 import { BpttError } from '../errors.js'
 import { fetchBytes } from '../files/source.js'
 import type { Platform } from './seam.js'
