@@ -10,7 +10,7 @@ export const ERROR_CODES = {
   ERR_EMPTY: 'There is nothing to work on.',
   ERR_NONFINITE: 'NaN or Infinity, in the data or as the result of an update; the weights are those of the last whole update.',
   ERR_DETACHED: 'An ArrayBuffer was transferred or detached.',
-  ERR_INVALID_THIS: 'A method was called on something that is not a model.',
+  ERR_INVALID_THIS: 'A method was called on something that is not a model or a stream.',
   ERR_BUSY: 'Another operation that changes the weights is running on this model.',
   ERR_DISPOSED: 'The model was disposed of.',
   ERR_BACKEND: 'A backend cannot be used here; the message lists what was tried.',
@@ -63,6 +63,10 @@ export class BpttError extends Error {
   }
 }
 
+/** Of a method that was called on something else, or on nothing. */
+export const notThis = (what: string, received: unknown, call: string) =>
+  new BpttError('ERR_INVALID_THIS', `this is not ${what}`, { received: show(received), hint: `Call it as ${call}, or bind it.` })
+
 /** `corpus.jsonl:3: x[2][0]: is not a number: expected a finite number, received "a". Hint.` */
 function message(summary: string, { at, expected, received, hint, file, line }: ErrorDetails): string {
   const place = [file === undefined ? '' : line === undefined ? `${file}: ` : `${file}:${line}: `, at === undefined ? '' : `${at}: `].join(
@@ -81,7 +85,25 @@ export function show(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return String(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'symbol') return 'a symbol'
-  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (isArray(value)) return `an array of ${value.length}`
   if (ArrayBuffer.isView(value)) return value instanceof DataView ? 'a DataView' : `a ${Object.prototype.toString.call(value).slice(8, -1)}`
-  return 'an object'
+  return isPromise(value) ? 'a Promise (was await forgotten?)' : 'an object'
+}
+
+/** Array.isArray that a revoked Proxy cannot make throw. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+/** The same of a Promise. */
+export function isPromise(value: unknown): boolean {
+  try {
+    return value instanceof Promise
+  } catch {
+    return false
+  }
 }

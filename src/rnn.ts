@@ -5,7 +5,7 @@
  */
 import { type Choices, readConfig } from './check/config.js'
 import { readForwardOptions, readGradientsOptions, readMemoryOptions, readPyTorchOptions, readStreamOptions } from './check/options.js'
-import { BpttError, show } from './errors.js'
+import { notThis } from './errors.js'
 import type { Model } from './files/model-file.js'
 import type { Bytes } from './files/safetensors.js'
 import { readSource } from './files/source.js'
@@ -83,10 +83,7 @@ export class RNN<const I extends Input = Input, const O extends Output = Output,
 
   static #of(model: unknown): Core {
     if (typeof model === 'object' && model !== null && #core in model) return model.#core
-    throw new BpttError('ERR_INVALID_THIS', 'this is not a model', {
-      received: show(model),
-      hint: 'Call it as model.method(…), or bind it to the model.',
-    })
+    throw notThis('a model', model, 'model.method(…)')
   }
 
   static #make<M>(model: Model): M {

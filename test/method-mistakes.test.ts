@@ -15,6 +15,12 @@ const x = [[[1, 2, 3]], [[4, 5, 6], [7, 8, 9]]]
 const y = ['a', 'b']
 const data = { x, y }
 
+/** What an asynchronous call gives where nobody awaits it. */
+const later: Any = Promise.resolve(data)
+const PROMISE = 'received a Promise (was await forgotten?).'
+const { proxy: revoked, revoke } = Proxy.revocable([], {})
+revoke()
+
 type Mistake = [title: string, of: () => Any, call: (model: Any) => unknown, code: string, at: string | undefined, message: string]
 const rejecting: Mistake[] = [
   ['predict()', plain, (m) => m.predict(), 'ERR_INVALID_ARG', 'x', 'x: is not a sequence: expected an array of steps of 3 numbers, received undefined.'],
@@ -30,6 +36,10 @@ const rejecting: Mistake[] = [
   ['an array as the state of layers', stacked, (m) => m.forward(x, { initialState: [[1], [1]] }), 'ERR_SHAPE_MISMATCH', 'options.initialState', 'options.initialState: is an array; a network of 2 layers has a state for each. Pass { layers: [{ s: { data, shape } }, …] }, as finalState has it.'],
   ['train()', plain, (m) => m.train(), 'ERR_INVALID_ARG', 'data', 'data: there is no data: expected { x, y }, received undefined.'],
   ['train(a name)', plain, (m) => m.train('data.jsonl'), 'ERR_INVALID_ARG', 'data', 'data: there is no data: expected { x, y }, received "data.jsonl".'],
+  ['train(a Promise)', plain, (m) => m.train(later), 'ERR_INVALID_ARG', 'data', `data: there is no data: expected { x, y }, ${PROMISE}`],
+  ['step(data, a Promise)', plain, (m) => m.trainer().step(data, later), 'ERR_INVALID_ARG', 'options', `options: cannot be used: expected an object with initialState, lr, ${PROMISE}`],
+  ['train(a list)', plain, (m) => m.train(x), 'ERR_INVALID_ARG', 'data', 'data: there is no data: expected { x, y }, received an array of 2.'],
+  ['train({ x: a Promise })', plain, (m) => m.train({ x: later, y }), 'ERR_INVALID_ARG', 'x', `x: is not a list of sequences: expected an array of sequences, or { data, shape }, ${PROMISE}`],
   ['train({ x })', plain, (m) => m.train({ x }), 'ERR_INVALID_ARG', 'y', 'y: is not a list with an entry for each sequence: expected an array, received undefined.'],
   ['train([], [])', plain, (m) => m.train({ x: [], y: [] }), 'ERR_EMPTY', 'x', 'x: has no sequences.'],
   ['a near miss in data', plain, (m) => m.train({ x, y, sampleWeight: [1, 1] }), 'ERR_UNKNOWN_OPTION', 'sampleWeight', 'sampleWeight: is not known here: expected x, y, mask, sampleWeights, stepWeights or groups.'],
@@ -56,15 +66,18 @@ const rejecting: Mistake[] = [
   ['save()', plain, (m) => m.save(), 'ERR_INVALID_ARG', 'path', 'path: is not a path: expected a path or a file: URL, received undefined.'],
   ['save(3)', plain, (m) => m.save(3), 'ERR_INVALID_ARG', 'path', 'path: is not a path: expected a path or a file: URL, received 3.'],
   ['save("")', plain, (m) => m.save(''), 'ERR_INVALID_ARG', 'path', 'path: is empty: expected the name of a file.'],
+  ['load(a Promise)', plain, () => (RNN as Any).load(later), 'ERR_INVALID_ARG', 'from', `from: cannot be read: expected a path, a URL, a Blob, an ArrayBuffer or a Uint8Array, ${PROMISE}`],
   ['load("")', plain, () => (RNN as Any).load(''), 'ERR_INVALID_ARG', 'path', 'path: is empty: expected the name of a file.'],
   ['load()', plain, () => (RNN as Any).load(), 'ERR_INVALID_ARG', 'from', 'from: cannot be read: expected a path, a URL, a Blob, an ArrayBuffer or a Uint8Array, received undefined.'],
   ['fromPyTorch() without output', plain, () => (RNN as Any).fromPyTorch(new Uint8Array(9)), 'ERR_INVALID_ARG', 'options', "options: is missing. RNN.fromPyTorch(file, { output: ['ham', 'spam'] })"],
-  ['an unbound method', plain, ({ predict }) => predict(x[0]), 'ERR_INVALID_THIS', undefined, 'this is not a model: received undefined. Call it as model.method(…), or bind it to the model.'],
-  ['an unbound train', plain, ({ train }) => train(data), 'ERR_INVALID_THIS', undefined, 'this is not a model: received undefined. Call it as model.method(…), or bind it to the model.'],
+  ['an unbound method', plain, ({ predict }) => predict(x[0]), 'ERR_INVALID_THIS', undefined, 'this is not a model: received undefined. Call it as model.method(…), or bind it.'],
+  ['an unbound train', plain, ({ train }) => train(data), 'ERR_INVALID_THIS', undefined, 'this is not a model: received undefined. Call it as model.method(…), or bind it.'],
 ]
 
 const throwing: Mistake[] = [
   ['new RNN()', plain, () => new (RNN as Any)(), 'ERR_INVALID_ARG', 'config', "config: is missing: expected an object, received undefined. new RNN({ input: 4, state: 64, output: ['yes', 'no'] })"],
+  ['new RNN(a Promise)', plain, () => new RNN(later), 'ERR_INVALID_ARG', 'config', `config: cannot be used: expected an object with input, state, output, readout, nonlinearity, bias, outputBias, missing, init, seed, backend, threads, numerics, ${PROMISE}`],
+  ['new RNN(a revoked Proxy)', plain, () => new RNN({ input: 1, state: revoked, output: 2 }), 'ERR_INVALID_ARG', 'config.state', 'config.state: cannot be used: expected a number of units, or a list of them for stacked layers, received an object.'],
   ['a softmax of 1', plain, () => new RNN({ input: 1, state: 1, output: 1 }), 'ERR_INVALID_ARG', 'config.output', 'config.output: a softmax of 1 is always 1 and learns nothing. To predict a number write output: { linear: 1 }; for yes or no write output: { sigmoid: 1 }.'],
   ['epochs for a trainer', plain, (m) => m.trainer({ epochs: 3 }), 'ERR_UNKNOWN_OPTION', 'options.epochs', 'options.epochs: there is no such option. epochs is an option of train(data, { … }).'],
   ['stream of none', plain, (m) => m.stream({ batch: 0 }), 'ERR_OUT_OF_RANGE', 'options.batch', 'options.batch: is out of range: expected an integer at least 1 and at most 65536, received 0.'],
@@ -74,8 +87,11 @@ const throwing: Mistake[] = [
   ['push(a text in a step)', plain, (m) => m.stream().push([1, '2', 3]), 'ERR_INVALID_ARG', 'w[1]', 'w[1]: is not a number: expected a finite number, received "2". Convert it with Number(…) first.'],
   ['push(more than a float32)', plain, (m) => m.stream().push([1, 2, 1e39]), 'ERR_NONFINITE', 'w[2]', 'w[2]: is too large for a float32: received 1e+39. Scale the data first: networks learn best from numbers around 0 and of size 1.'],
   ['reset() of a row too many', plain, (m) => m.stream({ batch: 2 }).reset(2), 'ERR_OUT_OF_RANGE', 'row', 'row: is not a row of this stream: expected an integer from 0 to 1, received 2.'],
+  ['an unbound push', plain, (m) => [[1, 2, 3]].map(m.stream().push), 'ERR_INVALID_THIS', undefined, 'this is not a stream: received undefined. Call it as stream.push(…), or bind it.'],
+  ['an unbound reset', plain, (m) => ({ reset: m.stream().reset }).reset(), 'ERR_INVALID_THIS', undefined, 'this is not a stream: received an object. Call it as stream.push(…), or bind it.'],
   ['no state', plain, (m) => (m.stream().state = undefined), 'ERR_INVALID_ARG', 'state', 'state: is not a state: expected { layers: [{ s }, …] }, or an array [B][s], received undefined.'],
   ['state of another size', plain, (m) => (m.stream().state = { layers: [{ s: { data: [1], shape: [1, 1] } }] }), 'ERR_SHAPE_MISMATCH', 'state.layers[0].s.shape', 'state.layers[0].s.shape: has another shape than the network and the data: expected [1, 4], received [1, 1].'],
+  ['setWeights(a Promise)', plain, (m) => m.setWeights(later), 'ERR_INVALID_ARG', 'weights', `weights: cannot be used: expected an object with U, W, b, V or c, ${PROMISE}`],
   ['setWeights()', plain, (m) => m.setWeights(), 'ERR_INVALID_ARG', 'weights', 'weights: cannot be used: expected an object with U, W, b, V or c, received undefined.'],
   ['U of another shape', plain, (m) => m.setWeights({ U: [1, 2, 3] }), 'ERR_SHAPE_MISMATCH', 'weights.U', 'weights.U: has another shape than the network: expected [4, 3], received 3 values.'],
   ['rows of U that are too few', plain, (m) => m.setWeights({ U: [[1, 2, 3], [4, 5, 6]] }), 'ERR_SHAPE_MISMATCH', 'weights.U', 'weights.U: has another shape than the network: expected [4, 3], received 2 rows.'],
@@ -87,7 +103,7 @@ const throwing: Mistake[] = [
   ['U of layers', stacked, (m) => m.U, 'ERR_SHAPE_MISMATCH', 'U', 'U: there is a U for each layer of a stacked network. Use layers[k].U.'],
   ['setWeights({ U }) of layers', stacked, (m) => m.setWeights({ U: [1] }), 'ERR_SHAPE_MISMATCH', 'weights.U', 'weights.U: there is a U for each layer of a stacked network. Use layers[k].U.'],
   ['too few layers', stacked, (m) => m.setWeights({ layers: [{}] }), 'ERR_SHAPE_MISMATCH', 'weights.layers', 'weights.layers: has 1 layer; the network has 2 layers.'],
-  ['a getter of something else', plain, () => Object.getOwnPropertyDescriptor(RNN.prototype, 'W')!.get!.call({}), 'ERR_INVALID_THIS', undefined, 'this is not a model: received an object. Call it as model.method(…), or bind it to the model.'],
+  ['a getter of something else', plain, () => Object.getOwnPropertyDescriptor(RNN.prototype, 'W')!.get!.call({}), 'ERR_INVALID_THIS', undefined, 'this is not a model: received an object. Call it as model.method(…), or bind it.'],
   ['configure({ worker: 1 })', plain, () => configure({ worker: 1 } as Any), 'ERR_INVALID_ARG', 'options.worker', 'options.worker: cannot be used: expected false or a function that makes a Worker, received 1.'],
 ]
 

@@ -117,6 +117,9 @@ onEach(BACKENDS, ({ config }) => {
       expect(stopped).toBe('stop')
       expect(best.step).toBeGreaterThan(0)
       expect(hashOf(model)).not.toBe(before)
+      const timed = model.train(data, endless)
+      setTimeout(timed.stop, 10)
+      expect(await timed).toMatchObject({ stopped: 'stop' })
       model.dispose()
     })
 
@@ -209,7 +212,7 @@ onEach(BACKENDS, ({ config }) => {
     for (const rate of ['0.1', 1e39, Promise.resolve(0.1)])
       expect(await errorOf(() => model.train(data, { schedule: (() => rate) as never }))).toMatchObject({
         code: 'ERR_OUT_OF_RANGE',
-        received: { string: '"0.1"', number: '1e+39', object: 'an object' }[typeof rate as 'string'],
+        received: { string: '"0.1"', number: '1e+39', object: 'a Promise (was await forgotten?)' }[typeof rate as 'string'],
       })
     await model.train(data, { epochs: 1 })
     model.dispose()

@@ -3,7 +3,7 @@
  * files/ describes a network by `output` too and uses readOutput, and checks what it read from a file by checkSize.
  */
 import type { BackendName } from '../backends/engine.js'
-import { BpttError, show } from '../errors.js'
+import { BpttError, isArray, show } from '../errors.js'
 import type { HeadName, Network } from '../network/network.js'
 import { LIMITS } from './limits.js'
 import { boolean, elements, integer, invalid, Options } from './values.js'
@@ -62,7 +62,7 @@ export function readInput(value: unknown, at: string): Network['input'] {
   const kinds = 'a number of features, { tokens: 26 } or a vocabulary'
   const size = { min: 1, max: LIMITS.SIZE }
   if (typeof value === 'number') return { size: integer(value, at, size), tokens: false }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw invalid(at, kinds, value)
+  if (value === null || typeof value !== 'object' || isArray(value)) throw invalid(at, kinds, value)
   const characters = vocabularyLabels(value, at, 1)
   if (characters) return { size: characters.length, tokens: true, characters }
   return { size: new Options(value, at, 'tokens').required('tokens', (n, path) => integer(n, path, size)), tokens: true }
@@ -77,7 +77,7 @@ export function readState(value: unknown, at: string): number[] {
 }
 
 export function readOutput(value: unknown, at: string): Network['output'] {
-  if (typeof value === 'number' || Array.isArray(value)) return readHead('softmax', value, at)
+  if (typeof value === 'number' || isArray(value)) return readHead('softmax', value, at)
   if (value === null || typeof value !== 'object')
     throw invalid(at, 'a number of classes, labels, a vocabulary, { softmax }, { sigmoid } or { linear }', value)
   const labels = vocabularyLabels(value, at, 2)
@@ -88,7 +88,7 @@ export function readOutput(value: unknown, at: string): Network['output'] {
 
 function readHead(head: HeadName, value: unknown, at: string): Network['output'] {
   const least = head === 'softmax' ? 2 : 1
-  if (Array.isArray(value)) {
+  if (isArray(value)) {
     const labels = readLabels(value, at, least)
     return { size: labels.length, head, labels, characters: false }
   }
@@ -137,7 +137,7 @@ export function readLabels(value: unknown, at: string, least: number): readonly 
 /** The characters of a Vocabulary, recognised by its three members; undefined for anything else. */
 function vocabularyLabels(value: object, at: string, least: number): readonly string[] | undefined {
   const { labels, encode, decode } = value as { labels?: unknown; encode?: unknown; decode?: unknown }
-  if (!Array.isArray(labels) || typeof encode !== 'function' || typeof decode !== 'function') return undefined
+  if (!isArray(labels) || typeof encode !== 'function' || typeof decode !== 'function') return undefined
   const characters = readLabels(labels, `${at}.labels`, least)
   const long = characters.findIndex((label) => [...label].length !== 1)
   if (long >= 0)

@@ -5,7 +5,7 @@ import type { Budget } from '../plan/segments.js'
 import type { OptimizerSettings, ScheduleSettings, TrainSettings, UpdateSettings } from '../training/settings.js'
 import { NONLINEARITIES, READOUTS, readOutput } from './config.js'
 import { LIMITS } from './limits.js'
-import { choice, elements, finite, integer, invalid, Options, string } from './values.js'
+import { choice, elements, fieldsOf, finite, integer, invalid, Options, string } from './values.js'
 
 const wrong = (at: string, summary: string, hint?: string) => new BpttError('ERR_INVALID_ARG', summary, { at, hint })
 
@@ -211,15 +211,16 @@ function readClassWeight(value: unknown, at: string, { output }: Network): 'bala
   if (value === 'balanced') return value
   const weight = (v: unknown, where: string) => finite(v, where, { min: 0, max: Infinity })
   let weights: number[]
-  if (value !== null && typeof value === 'object' && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
+  const record = fieldsOf(value)
+  if (record) {
     weights = new Array<number>(output.size).fill(1)
     const { labels } = output
     const classes = new Map<string, number>((labels ?? weights).map((label, i) => [labels ? String(label) : String(i), i]))
-    for (const label of Object.keys(value)) {
+    for (const [label, given] of record) {
       const i = classes.get(label)
       if (i === undefined)
         throw new BpttError('ERR_LABEL', 'is not a class of this network', { at: `${at}[${show(label)}]`, received: show(label) })
-      weights[i] = weight((value as Record<string, unknown>)[label], `${at}[${show(label)}]`)
+      weights[i] = weight(given, `${at}[${show(label)}]`)
     }
   } else {
     weights = elements(value, at, "'balanced', one number for each class, or { label: weight }", LIMITS.SIZE).map((v, i) =>

@@ -1,5 +1,5 @@
 /* Checks of single values, and the reader of option objects. Nothing is ever coerced, and every property is read exactly once. */
-import { BpttError, show } from '../errors.js'
+import { BpttError, isArray, isPromise, show } from '../errors.js'
 import { type NameIn, PLACES, type Place, remedyFor } from './names.js'
 
 export interface Range {
@@ -56,7 +56,7 @@ export function string(value: unknown, at: string): string {
 
 /** Elements of an array or typed array, each read once. `at` most so many. */
 export function elements(value: unknown, at: string, what: string, most: number): unknown[] {
-  if (value === null || typeof value !== 'object' || !(Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))))
+  if (value === null || typeof value !== 'object' || !(isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))))
     throw invalid(at, what, value)
   const { length } = value as ArrayLike<unknown>
   if (length > most)
@@ -64,9 +64,18 @@ export function elements(value: unknown, at: string, what: string, most: number)
   return Array.from({ length }, (_, i) => (value as ArrayLike<unknown>)[i])
 }
 
+/**
+ * Own enumerable properties of an object, by their string keys, each read once; undefined for what is none. A list has no names, and a
+ * Promise would pass for an object in which everything was left out.
+ */
+export function fieldsOf(value: unknown): Map<string, unknown> | undefined {
+  if (typeof value !== 'object' || value === null || isArray(value) || ArrayBuffer.isView(value) || isPromise(value)) return undefined
+  return new Map(Object.keys(value).map((key) => [key, (value as Record<string, unknown>)[key]]))
+}
+
 /** An option object of one place of the API: its own enumerable string keys, all known, each read once. undefined counts as left out. */
 export class Options<P extends Place> {
-  private readonly values = new Map<string, unknown>()
+  private readonly values: ReadonlyMap<string, unknown> = new Map()
 
   constructor(
     value: unknown,
@@ -75,12 +84,10 @@ export class Options<P extends Place> {
     hint?: string,
   ) {
     if (value === undefined) return
-    if (value === null || typeof value !== 'object' || Array.isArray(value) || ArrayBuffer.isView(value)) {
-      throw invalid(at, `an object with ${list(PLACES[place].names)}`, value, hint)
-    }
+    const fields = fieldsOf(value)
+    if (!fields) throw invalid(at, `an object with ${list(PLACES[place].names)}`, value, hint)
     const names: readonly string[] = PLACES[place].names
-    const keys = Object.keys(value)
-    for (const key of keys) {
+    for (const key of fields.keys()) {
       if (names.includes(key)) continue
       const remedy = remedyFor(key, place)
       throw new BpttError('ERR_UNKNOWN_OPTION', 'there is no such option', {
@@ -89,7 +96,7 @@ export class Options<P extends Place> {
         hint: remedy,
       })
     }
-    for (const key of keys) this.values.set(key, (value as Record<string, unknown>)[key])
+    this.values = fields
   }
 
   path(name: string): string {

@@ -1,5 +1,5 @@
 /* stream(): one step at a time, synchronous, nothing allocated, with the same bits as a whole sequence at once. */
-import { BpttError, show } from '../errors.js'
+import { BpttError, notThis, show } from '../errors.js'
 import type { Core } from '../model/core.js'
 import { address, Region, stride, UNIT_FLOATS } from '../plan/memory.js'
 import { badValue } from '../sequences/input.js'
@@ -37,7 +37,7 @@ export class Stream {
   private readonly O: number
 
   constructor(
-    private readonly core: Core,
+    readonly core: Core,
     batch: number,
   ) {
     const { input, output } = core.network
@@ -61,7 +61,7 @@ export class Stream {
    * @returns the outputs [batch·t]: always the same array, overwritten by the next push
    */
   push(w: number | Num): Float32Array {
-    this.core.check()
+    coreOf(this).check()
     if (this.output.length === 0) flatOf(this.output, () => 'output') // throws: it was transferred
     if (!this.take(w) && this.step.run()) {
       if (this.place.B > 1) this.unpad(this.step.output, allOf(this.place.B))
@@ -160,7 +160,7 @@ export class Stream {
 
   /** Sets one row, or all, back to the zero state. */
   reset(row?: number): void {
-    this.core.check()
+    coreOf(this).check()
     const { state } = this.core.network
     const { B } = this.place
     if (row !== undefined && !(Number.isInteger(row) && row >= 0 && row < B))
@@ -180,6 +180,12 @@ export class Stream {
   private carries(): number[] {
     return this.core.layout.carries({ slots: this.place.B, unit: this.place.carry })
   }
+}
+
+/** Of a method's `this`, which is lost where the method is passed on alone. Bound ones would make a push of one among many streams slower. */
+function coreOf(stream: Stream | undefined): Core {
+  if (stream?.core) return stream.core
+  throw notThis('a stream', stream, 'stream.push(…)')
 }
 
 /** A token that is missing, where tokens are copied to. */

@@ -1,4 +1,5 @@
 /* setWeights(): what users pass as U, W, b, V, c, checked and laid into a copy of the block. What is left out stays. */
+import { fieldsOf } from '../check/values.js'
 import { BpttError, show } from '../errors.js'
 import { type Parameter, type ParameterName, type ParameterTable, parameterView } from '../network/parameters.js'
 import { copyFinite, countOf, denseOf, flatOf, listOf, plural, shapeText } from '../sequences/numbers.js'
@@ -10,7 +11,7 @@ const HEAD_NAMES = ['V', 'c'] as const
 export function readWeights(table: ParameterTable, now: Float32Array, given: unknown): Float32Array {
   const block = now.slice()
   const layers = table.list.filter(({ name }) => name === 'W').length
-  const fields = ownFields(given, 'weights')
+  const fields = weightFields(given, 'weights')
   const set = (name: ParameterName, layer: number, value: unknown, at: string) => {
     const parameter = table.get(name, layer)
     if (!parameter) throw new BpttError('ERR_SHAPE_MISMATCH', 'is not a weight of this network', { at, expected: `only ${namesOf(table)}` })
@@ -40,7 +41,7 @@ function readLayers(value: unknown, layers: number, set: Set): void {
       at: 'weights.layers',
     })
   for (let k = 0; k < layers; k++)
-    for (const [key, weights] of ownFields(list[k], `weights.layers[${k}]`)) {
+    for (const [key, weights] of weightFields(list[k], `weights.layers[${k}]`)) {
       const at = `weights.layers[${k}].${key}`
       if (!isIn(LAYER_NAMES, key)) throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at, expected: LAYER_NAMES.join(', ') })
       set(key, k, weights, at)
@@ -54,10 +55,10 @@ export const stacked = (at: string, name: string) =>
 const isIn = <N extends string>(names: readonly N[], key: string): key is N => names.includes(key as N)
 const namesOf = ({ list }: ParameterTable) => [...new Set(list.map(({ name }) => name))].join(', ')
 
-function ownFields(value: unknown, at: string): Map<string, unknown> {
-  if (typeof value !== 'object' || value === null)
-    throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'an object with U, W, b, V or c', received: show(value) })
-  return new Map(Object.keys(value).map((key) => [key, (value as Record<string, unknown>)[key]]))
+function weightFields(value: unknown, at: string): Map<string, unknown> {
+  const fields = fieldsOf(value)
+  if (fields) return fields
+  throw new BpttError('ERR_INVALID_ARG', 'cannot be used', { at, expected: 'an object with U, W, b, V or c', received: show(value) })
 }
 
 /** { data, shape }, flat numbers, or for a matrix an array of its rows. */

@@ -3,7 +3,7 @@
  * comes from the engine, never from properties that a subclass, a Proxy or another realm can make up. Which numbers mean what is not
  * decided here. Used by all readers of this folder.
  */
-import { BpttError, show } from '../errors.js'
+import { BpttError, isArray, show } from '../errors.js'
 
 /** Where a value stands, built only when a message needs it. */
 export type Path = () => string
@@ -85,15 +85,6 @@ const detached = (at: Path, cause?: unknown) =>
     hint: 'Pass a copy, or transfer it after the call.',
     cause,
   })
-
-/** Array.isArray that a revoked Proxy cannot make throw. */
-function isArray(value: unknown): value is readonly unknown[] {
-  try {
-    return Array.isArray(value)
-  } catch {
-    return false
-  }
-}
 
 /** A typed array or an array; undefined for everything else. The user's own: ask countOf() and partOf(), never its properties. */
 export function flatOf(value: unknown, at: Path): Flat | undefined {

@@ -2,6 +2,7 @@
  * What users pass as states and as gradients that come from above, dense and checked: initialState of forward(), trainer().step() and
  * gradients(); logits and states of backward().
  */
+import { fieldsOf } from '../check/values.js'
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Num, State } from '../types.js'
@@ -73,7 +74,7 @@ function nestedRows(rows: ArrayLike<unknown>, B: number, S: number, at: string):
  * @throws ERR_EMPTY where there is neither, ERR_SHAPE_MISMATCH, ERR_NONFINITE
  */
 export function readUpstream(network: Network, value: unknown, B: number, T: number, at = 'upstream'): Upstream {
-  const { logits, states, ...others } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  const { logits, states, ...others } = Object.fromEntries(fieldsOf(value) ?? [])
   for (const key of Object.keys(others))
     throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', { at: `${at}.${key}`, expected: 'logits or states' })
   if (logits === undefined && states === undefined)

@@ -1,5 +1,6 @@
 /* The data of one training run: read, split, and laid out in backend memory, where it stays until the run ends. */
 import type { Write } from '../backends/engine.js'
+import { fieldsOf } from '../check/values.js'
 import { BpttError, show } from '../errors.js'
 import { pick } from '../inference/chunks.js'
 import { type Baseline, baselineOf, targetMean } from '../inference/metrics.js'
@@ -36,7 +37,9 @@ export function readExamples(
   at: string,
   options: Partial<TrainSettings> & { lend?: boolean } = {},
 ): Examples & { groups: Int32Array | undefined } {
-  const { x, y, mask, sampleWeights, stepWeights, groups, ...others } = dataFields(data, at)
+  const fields = fieldsOf(data)
+  if (!fields) throw new BpttError('ERR_INVALID_ARG', 'there is no data', { at: at || 'data', expected: '{ x, y }', received: show(data) })
+  const { x, y, mask, sampleWeights, stepWeights, groups, ...others } = Object.fromEntries(fields)
   const path = (name: string) => (at ? `${at}.${name}` : name)
   for (const name of Object.keys(others))
     throw new BpttError('ERR_UNKNOWN_OPTION', 'is not known here', {
@@ -52,17 +55,6 @@ export function readExamples(
   })
   const targets = readTargets(core.network, sequences, y, { sampleWeights, stepWeights, classWeight: options.classWeight, at: path('y') })
   return { sequences, targets, groups: groupNumbers(groups, sequences.count, path('groups')) }
-}
-
-/** Own properties of a data object, each read once. */
-function dataFields(data: unknown, at: string): Record<string, unknown> {
-  if (typeof data !== 'object' || data === null)
-    throw new BpttError('ERR_INVALID_ARG', 'there is no data', {
-      at: at || 'data',
-      expected: '{ x, y }',
-      received: show(data),
-    })
-  return Object.fromEntries(Object.keys(data).map((key) => [key, (data as Record<string, unknown>)[key]]))
 }
 
 /** Its rows may be the user's own (Sequences.lent): they must have been handed on when the call ends. */

@@ -45,7 +45,8 @@ export class RunHandle implements Run {
     return this.result.finally(settled)
   }
 
-  stop(): Promise<RunResult> {
+  /** Bound: it is often passed on alone, to a timer or a button. */
+  readonly stop = (): Promise<RunResult> => {
     this.onStop()
     return this.result
   }
