@@ -18,6 +18,8 @@ const data = { x, y }
 /** What an asynchronous call gives where nobody awaits it. */
 const later: Any = Promise.resolve(data)
 const PROMISE = 'received a Promise (was await forgotten?).'
+const NOTHING =
+  'has no target that counts. Not counted are null, -100 in an integer array, masked steps, sequences without a step, and what weighs 0.'
 const { proxy: revoked, revoke } = Proxy.revocable([], {})
 revoke()
 
@@ -42,6 +44,13 @@ const rejecting: Mistake[] = [
   ['train({ x: a Promise })', plain, (m) => m.train({ x: later, y }), 'ERR_INVALID_ARG', 'x', `x: is not a list of sequences: expected an array of sequences, or { data, shape }, ${PROMISE}`],
   ['train({ x })', plain, (m) => m.train({ x }), 'ERR_INVALID_ARG', 'y', 'y: is not a list with an entry for each sequence: expected an array, received undefined.'],
   ['train([], [])', plain, (m) => m.train({ x: [], y: [] }), 'ERR_EMPTY', 'x', 'x: has no sequences.'],
+  ['targets that are all null', plain, (m) => m.train({ x, y: [null, null] }), 'ERR_EMPTY', 'y', `y: ${NOTHING}`],
+  ['weights that are all 0', plain, (m) => m.train({ ...data, sampleWeights: [0, 1e-60] }), 'ERR_EMPTY', 'y', `y: ${NOTHING}`],
+  ['a class weight of 0 for all there is', plain, (m) => m.train({ x, y: ['a', 'a'] }, { classWeight: [0, 1] }), 'ERR_EMPTY', 'y', `y: ${NOTHING}`],
+  ['masks that leave nothing', stacked, (m) => m.train({ x, y: [[1], [2, 3]], mask: [[0], [0, 0]] }), 'ERR_EMPTY', 'y', `y: ${NOTHING}`],
+  ['nothing that counts but in the validation', plain, (m) => m.train({ x, y: [null, 'a'] }, { validation: { fraction: 0.5, by: 'tail' } }), 'ERR_EMPTY', 'y', `y: ${NOTHING.replace('.', ' among what validation leaves to train on.')}`],
+  ['a validation where nothing counts', plain, (m) => m.train({ x, y: ['a', null] }, { validation: { fraction: 0.5, by: 'tail' } }), 'ERR_EMPTY', 'options.validation', `options.validation: ${NOTHING}`],
+  ['validation data where nothing counts', plain, (m) => m.train(data, { validation: { x, y: [null, null] } }), 'ERR_EMPTY', 'options.validation.y', `options.validation.y: ${NOTHING}`],
   ['a near miss in data', plain, (m) => m.train({ x, y, sampleWeight: [1, 1] }), 'ERR_UNKNOWN_OPTION', 'sampleWeight', 'sampleWeight: is not known here: expected x, y, mask, sampleWeights, stepWeights or groups.'],
   ['learningRate', plain, (m) => m.train(data, { learningRate: 1 }), 'ERR_UNKNOWN_OPTION', 'options.learningRate', 'options.learningRate: there is no such option. Here it is lr, inside the optimizer: train(data, { optimizer: { adam: { lr: 0.001 } } }).'],
   ['a label that is not there', plain, (m) => m.train({ x, y: ['a', 'c'] }), 'ERR_LABEL', 'y[1]', 'y[1]: is not a label of this network: expected "a" or "b", received "c".'],

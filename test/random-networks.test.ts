@@ -50,7 +50,8 @@ it.each(Array.from({ length: CASES }, (_, seed) => seed))('network %i', async (s
   const drawn = draw(seed)
   const [first, ...others] = ways
   const expected = await seen(drawn, first!)
-  // Large steps can end in numbers that are none. Nothing else goes wrong.
-  expect(Object.values(expected).filter((answer) => answer.length < 64 && answer !== 'ERR_NONFINITE')).toEqual([])
+  // Large steps can end in numbers that are none, and where few targets are drawn none may count. Nothing else goes wrong.
+  const wrong = Object.entries(expected).filter(([, answer]) => answer.length < 64 && answer !== 'ERR_NONFINITE')
+  expect(wrong.filter(([name, answer]) => !(name === 'train' && answer === 'ERR_EMPTY'))).toEqual([])
   for (const way of others) expect(await seen(drawn, way), JSON.stringify({ way, config: drawn.config })).toEqual(expected)
 })

@@ -236,6 +236,34 @@ onEach(BACKENDS, ({ config }) => {
       for (const m of [model, alone]) m.dispose()
     })
 
+    it("a second writer's data are not what a naive answer is made of", async () => {
+      const model = new RNN({ input: 1, state: 4, output: { linear: 2 }, ...config })
+      const [x, y] = [
+        [[1], [2]],
+        [
+          [1, 1],
+          [3, 3],
+        ],
+      ]
+      const run = model.train({ x, y }, { epochs: 2 })
+      expect(
+        (
+          await errorOf(() =>
+            model.train({
+              x,
+              y: [
+                [9, 9],
+                [9, 9],
+              ],
+            }),
+          )
+        ).code,
+      ).toBe('ERR_BUSY')
+      await run
+      expect((await model.evaluate({ x, y })).metrics['mse']).toMatchObject({ baseline: 1, baselineIs: 'train mean' })
+      model.dispose()
+    })
+
     it.each([
       ['whole sequences', {}],
       ['windows that carry the state', { bptt: { window: 8, stride: 4, carryState: true } }],

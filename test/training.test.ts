@@ -326,10 +326,9 @@ onEach(BACKENDS, ({ config }) => {
     const decayed = async (decayBiases?: boolean) => {
       const model = make()
       model.setWeights({ b: Array(7).fill(1), W: Array(49).fill(1) } as never)
-      await model.train(still, {
-        epochs: 1,
-        optimizer: { sgd: { lr: 0.5, weightDecay: 0.1, ...(decayBiases !== undefined && { decayBiases }) } },
-      })
+      await model
+        .trainer({ optimizer: { sgd: { lr: 0.5, weightDecay: 0.1, ...(decayBiases !== undefined && { decayBiases }) } } })
+        .step(still)
       const both = [model.W.data[0], model.b!.data[0]]
       model.dispose()
       return both

@@ -39,11 +39,11 @@ export const scoresOf = (network: Network, tally: Tally, baseline: Baseline): Sc
 })
 
 /** The best of the naive answers on these targets. */
-export function baselineOf(core: Core, sequences: Sequences, targets: Targets): Baseline {
+export function baselineOf(core: Core, sequences: Sequences, targets: Targets, trainMean = core.trainMean): Baseline {
   const { head, size: O } = core.network.output
   if (head === 'softmax') return { baseline: majority(targets, O), baselineIs: 'majority class' }
   if (head === 'sigmoid') return { baseline: majorityOfEach(targets, O), baselineIs: 'majority class' }
-  const mean = squaredError(targets, O, meanAnswer(core.trainMean ?? targetMean(core.network, targets)))
+  const mean = squaredError(targets, O, meanAnswer(trainMean ?? targetMean(core.network, targets)))
   const last = lastValueAnswer(core.network, sequences)
   const repeat = last ? squaredError(targets, O, last) : Infinity
   return repeat < mean ? { baseline: repeat, baselineIs: 'last value' } : { baseline: mean, baselineIs: 'train mean' }

@@ -26,6 +26,8 @@ export interface DataSet extends Examples {
   /** The sequences to train on. */
   readonly train: Int32Array
   readonly validation: Examples | undefined
+  /** What Core.trainMean becomes. */
+  readonly trainMean: Float64Array | undefined
   readonly trainBaseline: Baseline
   readonly validationBaseline: Baseline | undefined
 }
@@ -71,15 +73,27 @@ export function readDataSet(core: Core, data: unknown, settings: TrainSettings):
   } else if (wanted)
     validation = readExamples(core, wanted.data, 'options.validation', { maxLength: settings.maxLength, keep: settings.keep })
   const own = train === all ? { sequences, targets } : (pick(core, sequences, targets, train) as Examples)
-  if (core.network.output.head === 'linear') core.trainMean = targetMean(core.network, own.targets)
+  mustCount(own, 'y', train === all ? '' : ' among what validation leaves to train on')
+  if (validation) mustCount(validation, `options.validation${wanted && 'fraction' in wanted ? '' : '.y'}`)
+  const trainMean = core.network.output.head === 'linear' ? targetMean(core.network, own.targets) : undefined
   return {
     sequences,
     targets,
     train,
     validation,
-    trainBaseline: baselineOf(core, own.sequences, own.targets),
-    validationBaseline: validation && baselineOf(core, validation.sequences, validation.targets),
+    trainMean,
+    trainBaseline: baselineOf(core, own.sequences, own.targets, trainMean),
+    validationBaseline: validation && baselineOf(core, validation.sequences, validation.targets, trainMean),
   }
+}
+
+/** A loss of nothing is 0, which would pass for a success. */
+function mustCount({ targets }: Examples, at: string, where = ''): void {
+  if (targets.weights.some((weight) => weight > 0)) return
+  throw new BpttError('ERR_EMPTY', `has no target that counts${where}`, {
+    at,
+    hint: 'Not counted are null, -100 in an integer array, masked steps, sequences without a step, and what weighs 0.',
+  })
 }
 
 /** Places the data in DATA, where they are until core.endResidence() of them. */

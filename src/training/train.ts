@@ -1,6 +1,5 @@
 /* train(): reads the options and the data, takes the right to write, and runs the loop behind a Run. */
 import { readTrainOptions } from '../check/options.js'
-import { BpttError } from '../errors.js'
 import type { Core } from '../model/core.js'
 import type { Run } from '../types.js'
 import { readDataSet } from './dataset.js'
@@ -19,8 +18,8 @@ export function train(coreOf: () => Core, data: unknown, options: unknown): Run 
       settings.signal?.throwIfAborted()
       core.loadBackend() // reads the data faster where it brings the addon
       const set = readDataSet(core, data, settings)
-      if (set.train.length === 0) throw new BpttError('ERR_EMPTY', 'has no sequences to train on', { at: 'x' })
       const release = core.startWriting('train()')
+      core.trainMean = set.trainMean
       const abort = () => training?.end({ kind: 'abort', reason: settings.signal!.reason })
       try {
         training = new Training(core, set, settings, report)
