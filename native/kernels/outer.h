@@ -2,6 +2,7 @@
 // chain. Used by project.h and recur.h. Rows are taken in chunks, packed into the thread's workspace and multiplied
 // there by the register tile; between chunks the chains rest in float32.
 #pragma once
+#include "move.h"
 #include "tile.h"
 
 namespace bptt {
@@ -46,6 +47,7 @@ struct RowSource {
     if (i == 0) return {s0 + (hi - 1) * ld, hi - lo};
     const int32_t *active = context->active, *start = context->start;
     const int64_t back = active[i - 1];  // as long as equally many sequences are alive
+    if (back == active[0]) i = 1;
     while (i > 1 && active[i - 2] == back && start[i] > lo) i--;
     return {rows + (hi - 1 - back) * ld, hi - (start[i] > lo ? start[i] : lo)};
   }
@@ -113,7 +115,8 @@ NOINLINE void edge_tile(Tile tile, int64_t depth, const float *a, int64_t lda, i
 }
 
 // c[i, j] += Σ_k a(i, k)·b(k, j) over a chunk of rows, `depth` of them, descending, for M columns of a and `vectors` of
-// b. a and b are rows where they were made, or (packed) a is by pack_tiles and b becomes so, a tile's width at a time.
+// b. a are rows where they were made, lda floats apart, or (0) packed by pack_tiles; b are so, too, or become packed, a
+// tile's width at a time.
 struct Chunk {
   int64_t hi, depth;
   const float *a;
@@ -123,8 +126,8 @@ struct Chunk {
   int64_t step, j;
 };
 
-INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c, int64_t ldc, int64_t columns,
-                           float *b_pack, float *block) {
+NOINLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c, int64_t ldc, int64_t columns,
+                             float *b_pack, float *block) {
   const auto next = [=](int64_t at) { return Ahead{c + at, c + at, ldc}; };
   const int64_t largest = largest_tile(M), ldb = x.packed ? NR : -x.b.ld, panels = x.packed ? NR * x.depth : NR;
   for (int64_t v = 0, width; v < vectors; v += width) {
@@ -137,8 +140,8 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
         x.packed && width <= 2 && left >= width * VW && run.count == x.depth && column + width * VW <= x.b.ld;
     if (x.packed && !packing) pack_panels(b_pack, x.b, x.hi, x.hi - x.depth, x.step, column, width);
     for_tiles(M, [&](int64_t row, int64_t m) {
-      const float *a = x.a + (x.packed ? tile_place(row, x.depth) : row);
-      const int64_t lda = x.packed ? m : -x.lda;
+      const float *a = x.a + (x.lda ? row : tile_place(row, x.depth));
+      const int64_t lda = x.lda ? -x.lda : m;
       float *at = c + row * ldc + v * VW;
       const Tile tile = Tiles<COLUMNS>::of(m, width);
       const Ahead ahead = next(row + m < M ? (row + m) * ldc + v * VW : (v + width) * VW);
@@ -153,8 +156,20 @@ INLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *c,
   }
 }
 
+// Rows lo … hi − 1 side by side, in `room`.
+NOINLINE const float *gathered(float *room, const RowSource &x, int64_t hi, int64_t lo, int64_t step) {
+  while (hi > lo) {
+    step = x.step(hi, step);
+    const RowSource::Run run = x.run(hi, lo, step);
+    hi -= run.count;
+    copy_row(room + (hi - lo) * x.ld, run.top - (run.count - 1) * x.ld, run.count * x.ld);
+  }
+  return room;
+}
+
 // Rows so short that a chunk of them need not be packed, and the number from which a run of them is worth a chunk.
-constexpr int64_t SHORT = 64, LONG = 64;
+// Shorter runs, as where one sequence after the other ends, are gathered.
+constexpr int64_t SHORT = 64, LONG = 32;
 
 // c[i, j] += Σ_rows a[row, i]·b[row, j], rows − 1 … 0, for columns i of a and j of b; c begins at i.lo, j.lo and has
 // rows of ldc floats, of which only those are touched.
@@ -171,9 +186,11 @@ NOINLINE void accumulate(const Context &context, float *c, int64_t ldc, const Ro
     if (a.ld <= SHORT && b.ld <= SHORT) {
       const RowSource::Run x = a.run(hi, lo, a_step), y = b.run(hi, lo, b_step);
       const int64_t depth = smaller(x.count, y.count);
-      if (depth >= LONG || depth == hi - lo) {
-        lo = hi - depth;
-        multiply_chunk({hi, depth, x.top + i.lo, a.ld, false, b, b_step, j.lo}, i.hi - i.lo, vectors, c, ldc, ldc,
+      const bool side_by_side = depth >= LONG || depth == hi - lo;
+      if (side_by_side) lo = hi - depth;
+      if (side_by_side || x.count == hi - lo) {
+        const RowSource rows = {side_by_side ? y.top - (depth - 1) * b.ld : gathered(a_pack, b, hi, lo, b_step), b.ld};
+        multiply_chunk({hi - lo, hi - lo, x.top + i.lo, a.ld, false, rows, 0, j.lo}, i.hi - i.lo, vectors, c, ldc, ldc,
                        b_pack, block);
         continue;
       }

@@ -101,8 +101,8 @@ INLINE void for_cell(int64_t cell, Each each) {
 
 // Steps of sequence q.
 INLINE int64_t length_of(const Context &context, int64_t q) {
-  int64_t steps = 0;
-  while (steps < context.T && context.active[steps] > q) steps++;
+  int64_t steps = context.T;
+  while (steps > 0 && context.active[steps - 1] <= q) steps--;
   return steps;
 }
 
