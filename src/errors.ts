@@ -8,7 +8,7 @@ export const ERROR_CODES = {
   ERR_UNKNOWN_OPTION: 'An option has a name that does not exist here.',
   ERR_LABEL: 'A label or a character that the network does not know.',
   ERR_EMPTY: 'There is nothing to work on.',
-  ERR_NONFINITE: 'NaN or Infinity, in the data or as the result of an update; the weights are those of the last whole update.',
+  ERR_NONFINITE: 'NaN or Infinity, in the data or as the result of an update; the message says which weights the model has now.',
   ERR_DETACHED: 'An ArrayBuffer was transferred or detached.',
   ERR_INVALID_THIS: 'A method was called on something that is not a model or a stream.',
   ERR_BUSY: 'Another operation that changes the weights is running on this model.',

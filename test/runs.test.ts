@@ -444,6 +444,41 @@ onEach(BACKENDS, ({ config }) => {
     })
   })
 
+  describe('an update that overflows', () => {
+    const far = { x: x.slice(0, 8), y: Array(8).fill(1e4) } as never
+    const plain = { clipNorm: false, optimizer: { sgd: { lr: 0.001 } } } as const
+    const overflowing = { ...plain, shuffle: false, schedule: (step: number) => (step === 3 ? 3e38 : 1e-6) } as const
+    it.each([
+      ['as the last one', { epochs: 4 }],
+      ['before others', { epochs: 9 }],
+      ['as the last one of an epoch after which something is decided', { epochs: 4, validation: far, earlyStopping: {} }],
+    ])('ends the run, and leaves weights that are numbers: %s', async (_, more) => {
+      const model = make({ output: { linear: 1 } })
+      const error = await errorOf(() => model.train(far, { ...overflowing, ...more } as never))
+      expect(error).toMatchObject({ code: 'ERR_NONFINITE', at: 'update 4' })
+      expect(error.message).toBe(
+        'update 4: weights were not finite any more; the model has those of the last report. Lower the learning rate, or set clipNorm.',
+      )
+      expect(weightsOf(model).every(Number.isFinite)).toBe(true)
+      expect((await model.evaluate(far)).loss).toBeLessThan(Infinity)
+      expect((await model.train(far, { ...plain, epochs: 1 })).stopped).toBe('finished')
+      model.dispose()
+    })
+
+    it('is an error of its step, which changes nothing', async () => {
+      const model = make({ output: { linear: 1 } })
+      const trainer = model.trainer(plain)
+      await trainer.step(far)
+      const before = weightsOf(model)
+      const error = await errorOf(() => trainer.step(far, { lr: 3e38 }))
+      expect(error).toMatchObject({ code: 'ERR_NONFINITE', at: 'step' })
+      expect(error.message).toContain('the model has those before this update, from which a new trainer() starts')
+      expect(weightsOf(model)).toEqual(before)
+      await model.trainer(plain).step(far)
+      model.dispose()
+    })
+  })
+
   describe('dispose()', () => {
     it('makes every later call ERR_DISPOSED, twice is once', async () => {
       const model = make()

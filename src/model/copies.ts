@@ -6,6 +6,7 @@
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
 import { platform } from '../platform/platform.js'
+import { firstBad } from '../sequences/numbers.js'
 
 /** Which packed weights are right after a job, where it packs; 'updates' where none are. */
 export type Effect = 'packs forward' | 'packs all' | 'updates' | 'nothing'
@@ -18,6 +19,9 @@ export class Copies {
   version = 0
   /** Somebody may look at the host's array even when others have come, which must not go into it then. */
   private isHeld = false
+  /** The host's before these. */
+  private before: Float32Array | undefined
+  private beforeIsHeld = false
   /** The engine's parameters are older than the host's. */
   private isBehind = true
   /** What was uploaded last, until the engine changes it. */
@@ -55,9 +59,19 @@ export class Copies {
 
   /** The host has read the engine's. */
   read(weights: Float32Array): void {
+    this.before = this.host
+    this.beforeIsHeld = this.isHeld
     this.host = weights
     this.isHeld = false
     this.version++
+  }
+
+  /** Where the host's are not all finite, those before them come back, if those are: 'kept' where they are not. */
+  recover(): 'fine' | 'back' | 'kept' {
+    if (!this.host || allFinite(this.host)) return 'fine'
+    if (!this.before || !allFinite(this.before)) return 'kept'
+    this.set(this.before)
+    return 'back'
   }
 
   /** The host's array, if it is drawn, which nothing is read into from now on. */
@@ -66,9 +80,9 @@ export class Copies {
     return this.host
   }
 
-  /** Where the engine's weights may be read into. */
+  /** Where the engine's weights may be read into: not over the host's, should those that come be no numbers. */
   get room(): Float32Array | undefined {
-    return this.isHeld ? undefined : this.host
+    return this.beforeIsHeld ? undefined : this.before
   }
 
   get engineIsBehind(): boolean {
@@ -112,5 +126,8 @@ export class Copies {
 
   forget(): void {
     this.host = undefined
+    this.before = undefined
   }
 }
+
+const allFinite = (weights: Float32Array) => firstBad(weights, 0, weights.length, 0) < 0

@@ -105,6 +105,11 @@ export class Core {
     this.copies.set(weights)
   }
 
+  /** Goes back to the weights before these where an update made numbers that are not finite: Copies.recover(). */
+  recover(): 'fine' | 'back' | 'kept' {
+    return this.copies.recover()
+  }
+
   get options(): EngineOptions {
     return { numerics: this.runtime.numerics, threads: this.runtime.threads }
   }

@@ -1,4 +1,7 @@
-/* The error where a loss or a gradient stopped being a number: the batch that did it is run once more, and searched (search.ts). */
+/*
+ * The errors where numbers are not finite any more: a loss or a gradient, for which the batch that did it is run once more, and searched
+ * (search.ts); or the weights themselves.
+ */
 import { BpttError } from '../errors.js'
 import type { Core } from '../model/core.js'
 import type { Examples } from './dataset.js'
@@ -26,5 +29,19 @@ export async function nonfinite(
       what === 'loss'
         ? 'Scale the inputs and targets to about -1 to 1, or lower the learning rate.'
         : 'The gradient explodes: lower the learning rate, set clipNorm, or shorten the window with bptt.',
+  })
+}
+
+/**
+ * Of an update that overflowed, from a loss and a gradient that were finite: the weights before it are the model's again.
+ * @param which weights those are
+ * @returns undefined where all are finite
+ */
+export function overflow(core: Core, at: string, which: string): BpttError | undefined {
+  const now = core.recover()
+  if (now === 'fine') return undefined
+  return new BpttError('ERR_NONFINITE', `weights were not finite any more; the model has ${now === 'back' ? which : 'them still'}`, {
+    at,
+    hint: 'Lower the learning rate, or set clipNorm.',
   })
 }

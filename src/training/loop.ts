@@ -11,7 +11,7 @@ import { platform } from '../platform/platform.js'
 import type { Progress, RunResult } from '../types.js'
 import { Best } from './best.js'
 import { batchersOf, type DataSet, type Examples, makeResident } from './dataset.js'
-import { nonfinite } from './diagnose.js'
+import { nonfinite, overflow } from './diagnose.js'
 import { batchIds, Course, updatesOfEachEpoch, updatesOfEpoch } from './items.js'
 import { type JobPlan, Jobs, REPORT_MS } from './jobs.js'
 import { OptimizerState } from './optimizer-state.js'
@@ -295,12 +295,14 @@ export class Training {
     }
   }
 
-  /** Leaves the weights of the last whole update (or the best ones) in the model. */
+  /** Leaves the weights of the last whole update (or the best ones) in the model; after one that overflowed, those of the last report. */
   private async settle(): Promise<void> {
     if (!this.inStep) {
       const turn = { ...this.nothing(), memory: undefined, readsWeights: true }
       await this.core.inTurn(() => this.core.run(turn, 'updates'))
     }
+    const error = overflow(this.core, `update ${this.recorder.step}`, 'those of the last report')
+    if (error && this.ending?.kind !== 'abort') this.ending = { kind: 'error', error }
     const kept = this.ending?.kind === 'stop' || !this.ending ? this.best.weights : undefined
     if (kept) this.core.setWeights(kept)
   }

@@ -6,7 +6,7 @@ import { Status } from '../plan/operations.js'
 import { readInitialState } from '../sequences/state.js'
 import type { State } from '../types.js'
 import { readExamples } from './dataset.js'
-import { nonfinite } from './diagnose.js'
+import { nonfinite, overflow } from './diagnose.js'
 import { OptimizerState } from './optimizer-state.js'
 
 export interface StepResult {
@@ -50,6 +50,8 @@ export function trainer(core: Core, options: unknown): { step(data: unknown, opt
           throw await nonfinite(core, examples, { epoch: 0, batch: 0, ids }, status === Status.NONFINITE_LOSS ? 'loss' : 'gradient')
         }
         optimizer.updates++
+        const error = overflow(core, 'step', 'those before this update, from which a new trainer() starts')
+        if (error) throw error
         const finalState = { layers: final!.map((s, k) => ({ s: { shape: [sequences.count, core.network.state[k]!], data: s } })) }
         return { loss: frame.weight > 0 ? loss / frame.weight : 0, gradientNorm: norm, finalState }
       } finally {
