@@ -7,6 +7,7 @@ import { readConfig } from '#lib/check/config.js'
 import { answersOf } from '#lib/inference/forward.js'
 import { Core } from '#lib/model/core.js'
 import { readSequences } from '#lib/sequences/input.js'
+import { train } from '#lib/training/train.js'
 import { inChild, PRELUDE } from './support/child.js'
 import { BACKENDS, onEach } from './support/targets.js'
 
@@ -59,6 +60,31 @@ onEach(BACKENDS, ({ config }) => {
     expect(new Set(lengths)).toEqual(new Set([6]))
     expect(lengths.length).toBe(100_000)
     expect(turns.size).toBeGreaterThan(5)
+  })
+
+  it('a run that is stopped while its next job waits behind a read runs none of it', async () => {
+    const { network, ...runtime } = readConfig({ input: 1, state: 8, output: 2, ...config })
+    const core = new Core(network, runtime)
+    const x = Array.from({ length: 64 }, (_, b) => [b, 1, 2, 3])
+    const run = train(() => core, { x, y: x.map((_, b) => b % 2) }, { epochs: 1e6 })
+    const milliseconds = (n: number) => new Promise((resolve) => setTimeout(resolve, n))
+    await milliseconds(60)
+    let end!: () => void
+    const read = core.inTurn(() => new Promise<void>((resolve) => (end = resolve)))
+    await milliseconds(60)
+    const frames: number[] = []
+    const now = core.run.bind(core)
+    core.run = (turn, effect) => {
+      frames.push(turn.count)
+      return now(turn, effect)
+    }
+    const stopped = run.stop()
+    end()
+    await read
+    expect((await stopped).stopped).toBe('stop')
+    core.dispose()
+    expect(frames.length).toBeGreaterThan(0)
+    expect(frames.every((count) => count === 0)).toBe(true)
   })
 
   it('33 endings in mid-training: 12 Workers terminated, 9 processes exited, 12 runs aborted', { timeout: 120_000 }, async () => {

@@ -23,6 +23,8 @@ import type { TrainSettings } from './settings.js'
 /** At most this long is spent at a time on counting updates: the event loop waits meanwhile. */
 const COUNT_MS = 2
 
+const NO_FRAMES = { ints: new Int32Array(0), count: 0 }
+
 /** How a run ends before its last epoch. */
 export type Ending =
   | { readonly kind: 'stop' }
@@ -199,8 +201,9 @@ export class Training {
     return { job, begun, result }
   }
 
+  /** A run that ended while the job waited for its turn runs none of it. */
   private turn({ frames, updates, readsWeights }: JobPlan, taken?: () => void): Turn {
-    const { ints, count } = frames
+    const { ints, count } = this.ending ? NO_FRAMES : frames
     return { ...this.nothing(updates), frames: ints, count, readsWeights, taken }
   }
 
@@ -208,7 +211,7 @@ export class Training {
   private nothing(updates = true) {
     return {
       compiled: updates ? this.plans.update : this.plans.lead!,
-      frames: new Int32Array(0),
+      frames: NO_FRAMES.ints,
       count: 0,
       memory: this.memory,
       dataBytes: this.resident.bytes,
