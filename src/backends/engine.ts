@@ -40,7 +40,7 @@ export interface Read {
   readonly kind: 'float32' | 'float64'
   /** Elements, not bytes. */
   readonly length: number
-  /** Whoever reads gives the array back (sequences/numbers.ts): nothing of it reaches a user. */
+  /** Whoever reads gives the array back (sequences/room.ts): nothing of it reaches a user. */
   readonly inside?: boolean
 }
 

@@ -8,7 +8,8 @@ import { setImmediate } from 'node:timers'
 import { BpttError, ERROR_CODES, type ErrorCode } from '../errors.js'
 import { stride, WORKSPACE_BYTES } from '../plan/memory.js'
 import { RESULT_FIELDS } from '../plan/operations.js'
-import { assistant, borrow } from '../sequences/numbers.js'
+import { assistant } from '../sequences/numbers.js'
+import { borrow } from '../sequences/room.js'
 import type {
   Arithmetic,
   Backend,

@@ -4,7 +4,7 @@
  */
 import { FRAME_HEADER, FrameField, frameInts, SCALARS } from '../plan/frame.js'
 import type { Targets } from './data.js'
-import { borrow, giveBack } from './numbers.js'
+import { borrow, giveBack } from './room.js'
 
 /** A window of truncated backpropagation over the rows of each sequence. */
 export interface Window {

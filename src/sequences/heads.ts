@@ -5,7 +5,8 @@
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Targets } from './data.js'
-import { allocate, badNumber, copyNumbers, countOf, firstBad, flatOf, isFloat, type Path, plural, type View } from './numbers.js'
+import { badNumber, copyNumbers, countOf, firstBad, flatOf, isFloat, type Path, plural, type View } from './numbers.js'
+import { allocate } from './room.js'
 
 type Output = Network['output']
 /** Place of target i of a run, and of its number j where it has several. */

@@ -5,7 +5,8 @@
 import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { SequenceOptions, Sequences } from './data.js'
-import { allocate, badNumber, borrow, copyNumbers, countOf, type Flat, firstBad, listOf, type Path, partOf, plural } from './numbers.js'
+import { badNumber, copyNumbers, countOf, type Flat, firstBad, listOf, type Path, partOf, plural } from './numbers.js'
+import { allocate, borrow } from './room.js'
 import { oneSource, type Sources, sourcesOf } from './sources.js'
 import { beside, sequenceList, stepList } from './steps.js'
 

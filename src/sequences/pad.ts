@@ -6,7 +6,8 @@ import { LIMITS } from '../check/limits.js'
 import { Options } from '../check/values.js'
 import { BpttError, show } from '../errors.js'
 import type { Sequence, Tensor } from '../types.js'
-import { allocate, badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, listOf, plural, shapeText } from './numbers.js'
+import { badNumber, copyNumbers, countOf, denseOf, type Flat, firstBad, flatOf, listOf, plural, shapeText } from './numbers.js'
+import { allocate } from './room.js'
 
 export interface PadOptions {
   /** Steps of the result. Default: the longest sequence. */

@@ -7,7 +7,8 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Num, State } from '../types.js'
 import type { Upstream } from './data.js'
-import { allocate, copyFinite, countOf, type Dense, denseOf, flatOf, listOf, plural, shapeText, sizeOf } from './numbers.js'
+import { copyFinite, countOf, type Dense, denseOf, flatOf, listOf, plural, shapeText, sizeOf } from './numbers.js'
+import { allocate } from './room.js'
 
 type Given = State | ArrayLike<Num> | undefined
 

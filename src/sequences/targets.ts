@@ -6,20 +6,8 @@ import { BpttError, show } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Sequences, TargetOptions, Targets } from './data.js'
 import { ClassTargets, NumberTargets, type TargetReader } from './heads.js'
-import {
-  allocate,
-  badNumber,
-  countOf,
-  type Dense,
-  denseOf,
-  flatOf,
-  integersOf,
-  isView,
-  type Path,
-  plural,
-  shapeText,
-  type View,
-} from './numbers.js'
+import { badNumber, countOf, type Dense, denseOf, flatOf, integersOf, isView, type Path, plural, shapeText, type View } from './numbers.js'
+import { allocate } from './room.js'
 import { beside, checkCount, checkSteps, eachRun, sequenceList, stepList } from './steps.js'
 import { tokensOf } from './text.js'
 

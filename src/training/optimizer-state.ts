@@ -4,7 +4,7 @@ import type { Core } from '../model/core.js'
 import { SCALAR_COUNT } from '../plan/frame.js'
 import { NONE, UNIT_FLOATS } from '../plan/memory.js'
 import type { Update } from '../plan/wants.js'
-import { allocate } from '../sequences/numbers.js'
+import { allocate } from '../sequences/room.js'
 import { momentsOf, updateFlags, updateScalars } from './scalars.js'
 import type { UpdateSettings } from './settings.js'
 
