@@ -51,6 +51,14 @@ describe('reading', () => {
     expect(spawnSync('mkfifo', [path]).status).toBe(0)
     expect((await errorOf(readBytes(path))).code).toBe('ERR_IO')
   })
+  it.each([
+    ['a path that is an address', 'https://example.org/m.safetensors', 'is an address'],
+    ['an address elsewhere', new URL('ftp://example.org/m.safetensors'), 'is not an address on this disk'],
+    ['a name with a slash in it', new URL('file:///a%2Fb'), 'is not an address on this disk'],
+  ])('refuses %s', async (_, path, summary) =>
+    expect(await errorOf(readBytes(path))).toMatchObject({ code: 'ERR_INVALID_ARG', at: 'path', summary, received: `"${path}"` }),
+  )
+
   it('has a limit, checked before anything is allocated', async () => {
     writeFileSync(path, NEW)
     expect((await errorOf(readBytes(path, NEW.length - 1))).code).toBe('ERR_MODEL_TOO_LARGE')
@@ -211,7 +219,8 @@ describe('a source', () => {
       response.end(NEW)
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const url = (name: string) => new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${name}`)
+    const { port } = server.address() as AddressInfo
+    const url = (name: string) => new URL(`http://127.0.0.1:${port}/${name}`)
     try {
       expect(Buffer.from((await read(url('model'))).bytes)).toEqual(NEW)
       expect((await errorOf(read(url('absent')))).message).toContain('HTTP 404')
@@ -219,7 +228,8 @@ describe('a source', () => {
       server.close()
       server.closeAllConnections()
     }
-    expect((await errorOf(read(new URL('http://127.0.0.1:9/model')))).code).toBe('ERR_IO')
+    const gone = await errorOf(read(url('model')))
+    expect(gone).toMatchObject({ code: 'ERR_IO', received: expect.stringContaining('ECONNREFUSED') })
   })
   it('that is a path goes to the platform', async () => {
     writeFileSync(path, NEW)

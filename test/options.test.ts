@@ -281,6 +281,7 @@ describe('options of train()', () => {
     [{ validation: true }, 'options.validation'],
     [{ earlyStopping: {} }, 'options.earlyStopping'],
     [{ signal: {} }, 'options.signal'],
+    [{ signal: { aborted: false, addEventListener() {} } }, 'options.signal'],
     [{ onProgress: 'log' }, 'options.onProgress'],
   ])('refuses %o', (options, at) => expect(train(options)).toMatchObject({ code: 'ERR_INVALID_ARG', at }))
 

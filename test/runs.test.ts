@@ -161,6 +161,22 @@ onEach(BACKENDS, ({ config }) => {
       expect(hashOf(model)).toBe(before)
       model.dispose()
     })
+
+    it('by a signal that is older than throwIfAborted(), or that throws: the model is free again', async () => {
+      const model = make()
+      const quiet = { aborted: false, addEventListener() {}, removeEventListener() {} }
+      expect((await model.train(data, { epochs: 1, signal: quiet } as never)).stopped).toBe('finished')
+      expect(await errorOf(() => model.train(data, { signal: { ...quiet, aborted: true, reason: 'enough' } } as never))).toBe('enough')
+      const mine = new Error('mine')
+      const fail = () => {
+        throw mine
+      }
+      for (const broken of [{ addEventListener: fail }, { removeEventListener: fail }]) {
+        expect(await errorOf(() => model.train(data, { epochs: 1, signal: { ...quiet, ...broken } } as never))).toBe(mine)
+        await model.train(data, { epochs: 1 })
+      }
+      model.dispose()
+    })
   })
 
   it('onProgress that throws ends the run with that error, after a whole update', async () => {
@@ -511,6 +527,13 @@ onEach(BACKENDS, ({ config }) => {
         })
       expect(model.config.state).toEqual([24])
       expect(model.parameterCount).toBe(24 * 4 + 24 * 24 + 24 + 2 * 24 + 2)
+    })
+
+    it('does not wait until large weights are drawn', async () => {
+      const model = make({ state: 4096 })
+      const answer = model.predict(x[0]!)
+      setTimeout(() => model.dispose(), 10)
+      expect(await errorOf(answer)).toMatchObject({ code: 'ERR_DISPOSED' })
     })
 
     it('in mid-run rejects it, and everything that waits', async () => {

@@ -237,11 +237,12 @@ function readClassWeight(value: unknown, at: string, { output }: Network): 'bala
   return weights
 }
 
+/** Also one of a library that came before the platform's. */
 function readSignal(value: unknown, at: string): AbortSignal {
-  const signal = value as AbortSignal | null
-  if (signal === null || typeof signal !== 'object' || typeof signal.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')
+  const { aborted, addEventListener, removeEventListener } = Object(value) as Partial<AbortSignal>
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function' || typeof removeEventListener !== 'function')
     throw invalid(at, 'an AbortSignal', value, 'const stop = new AbortController(), then signal: stop.signal.')
-  return signal
+  return value as AbortSignal
 }
 
 function readCallback<F>(value: unknown, at: string): F {

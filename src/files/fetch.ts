@@ -28,6 +28,8 @@ export async function read(file: string, limit: number): Promise<{ bytes: Uint8A
     return { bytes, file }
   } catch (error) {
     if (error instanceof BpttError) throw error
-    throw new BpttError('ERR_IO', 'cannot be fetched', { file, received: (error as Error).message, cause: error })
+    const { message, cause } = error as Error
+    const received = cause instanceof Error && cause.message ? cause.message : message // Node says why only there
+    throw new BpttError('ERR_IO', 'cannot be fetched', { file, received, cause: error })
   }
 }

@@ -125,15 +125,29 @@ function missing<T>(error: unknown, fallback: T): T {
 
 function nameOf(path: string | URL): string {
   if (path === '') throw new BpttError('ERR_INVALID_ARG', 'is empty', { at: 'path', expected: 'the name of a file' })
+  if (typeof path === 'string' && /^\w+:\/\//.test(path))
+    throw new BpttError('ERR_INVALID_ARG', 'is an address', {
+      at: 'path',
+      expected: 'a path',
+      received: show(path),
+      hint: 'Pass new URL(…).',
+    })
   if (typeof path === 'string') return path
   if (!(path instanceof URL))
     throw new BpttError('ERR_INVALID_ARG', 'is not a path', { at: 'path', expected: 'a path or a file: URL', received: show(path) })
-  if (path.protocol === 'file:') return fileURLToPath(path)
-  throw new BpttError('ERR_INVALID_ARG', 'is not an address on this disk', {
-    at: 'path',
-    expected: 'a path or a file: URL',
-    received: `a ${path.protocol} URL`,
-  })
+  const elsewhere = (cause?: unknown) =>
+    new BpttError('ERR_INVALID_ARG', 'is not an address on this disk', {
+      at: 'path',
+      expected: 'a path or a file: URL',
+      received: show(path.href),
+      cause,
+    })
+  if (path.protocol !== 'file:') throw elsewhere()
+  try {
+    return fileURLToPath(path)
+  } catch (cause) {
+    throw elsewhere(cause) // it names another computer, or a slash within a name
+  }
 }
 
 async function wrapped<T>(file: string, summary: string, work: () => Promise<T>): Promise<T> {

@@ -45,9 +45,12 @@ export class Copies {
     return !this.host && Math.max(...this.network.state) > SLOW_TO_DRAW
   }
 
-  /** Draws the initial weights without blocking. */
-  async draw(): Promise<void> {
-    const drawn = await initialWeightsInSlices(this.network, () => platform().pause())
+  /** Draws the initial weights without blocking; `check` throws between two slices where nobody wants them any more. */
+  async draw(check: () => void): Promise<void> {
+    const drawn = await initialWeightsInSlices(this.network, async () => {
+      await platform().pause()
+      check()
+    })
     this.host ??= drawn
   }
 

@@ -160,7 +160,7 @@ export class Core {
 
   /** Draws the initial weights without blocking. */
   async draw(): Promise<void> {
-    await this.copies.draw()
+    await this.copies.draw(() => this.check())
     this.check()
   }
 

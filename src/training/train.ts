@@ -15,22 +15,23 @@ export function train(coreOf: () => Core, data: unknown, options: unknown): Run 
       const core = coreOf()
       core.check()
       const settings = readTrainOptions(options, core.network)
-      settings.signal?.throwIfAborted()
+      const { signal } = settings
+      if (signal?.aborted) throw signal.reason
       core.loadBackend() // reads the data faster where it brings the addon
       const set = readDataSet(core, data, settings)
       const release = core.startWriting('train()')
       core.trainMean = set.trainMean
-      const abort = () => training?.end({ kind: 'abort', reason: settings.signal!.reason })
+      const abort = () => training?.end({ kind: 'abort', reason: signal!.reason })
       try {
+        signal?.addEventListener('abort', abort, { once: true })
         training = new Training(core, set, settings, report)
         if (stopped) training.end({ kind: 'stop' })
-        settings.signal?.addEventListener('abort', abort, { once: true })
         return await training.run()
       } finally {
-        settings.signal?.removeEventListener('abort', abort)
         core.endResidence(set)
         core.residentCarryUnits = 0
         release()
+        signal?.removeEventListener('abort', abort)
       }
     },
     () => {
