@@ -62,6 +62,23 @@ onEach(BACKENDS, ({ config }) => {
     expect(turns.size).toBeGreaterThan(5)
   })
 
+  it.each([
+    ['units', { state: 400 }],
+    ['tokens', { input: { tokens: 200_000 }, init: 'pytorch' }],
+  ])('weights of many %s are drawn in many turns of the event loop', async (_, more) => {
+    const { network, ...runtime } = readConfig({ input: { tokens: 2 }, state: 8, output: 2, ...more, ...config })
+    const core = new Core(network, runtime)
+    let turns = 0
+    let next = setImmediate(function count() {
+      turns++
+      next = setImmediate(count)
+    })
+    await core.draw()
+    clearImmediate(next)
+    expect(turns).toBeGreaterThan(2)
+    core.dispose()
+  })
+
   it('a run that is stopped while its next job waits behind a read runs none of it', async () => {
     const { network, ...runtime } = readConfig({ input: 1, state: 8, output: 2, ...config })
     const core = new Core(network, runtime)

@@ -5,14 +5,15 @@
  */
 import { initialWeights, initialWeightsInSlices } from '../network/initialize.js'
 import type { Network } from '../network/network.js'
+import { parameterTable } from '../network/parameters.js'
 import { platform } from '../platform/platform.js'
 import { firstBad } from '../sequences/numbers.js'
 
 /** Which packed weights are right after a job, where it packs; 'updates' where none are. */
 export type Effect = 'packs forward' | 'packs all' | 'updates' | 'nothing'
 
-/** Above this many units of state, drawing weights takes long enough to be noticed: it is done in slices where it can be. */
-const SLOW_TO_DRAW = 256
+/** Above so many units of state, or weights (of a large vocabulary), drawing takes long enough to be noticed: it is done in slices where it can be. */
+const SLOW_TO_DRAW = { state: 256, weights: 2 ** 20 }
 
 export class Copies {
   /** Counts the weights that the host has had. */
@@ -42,7 +43,8 @@ export class Copies {
 
   /** Whether weights must be drawn first, which takes long enough to be noticed. */
   get drawsSlowly(): boolean {
-    return !this.host && Math.max(...this.network.state) > SLOW_TO_DRAW
+    if (this.host) return false
+    return Math.max(...this.network.state) > SLOW_TO_DRAW.state || parameterTable(this.network).count > SLOW_TO_DRAW.weights
   }
 
   /** Draws the initial weights without blocking; `check` throws between two slices where nobody wants them any more. */
