@@ -85,9 +85,15 @@ export function show(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return String(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'symbol') return 'a symbol'
+  return listKind(value) ?? 'an object'
+}
+
+/** What an object is that has no named values of the user's, and would pass for one in which all of them were left out. */
+export function listKind(value: object): string | undefined {
   if (isArray(value)) return `an array of ${value.length}`
   if (ArrayBuffer.isView(value)) return value instanceof DataView ? 'a DataView' : `a ${Object.prototype.toString.call(value).slice(8, -1)}`
-  return isPromise(value) ? 'a Promise (was await forgotten?)' : 'an object'
+  if (isOf(value, Promise)) return 'a Promise (was await forgotten?)'
+  return isOf(value, Map) ? 'a Map' : isOf(value, Set) ? 'a Set' : undefined
 }
 
 /** Array.isArray that a revoked Proxy cannot make throw. */
@@ -99,10 +105,10 @@ export function isArray(value: unknown): value is readonly unknown[] {
   }
 }
 
-/** The same of a Promise. */
-export function isPromise(value: unknown): boolean {
+/** instanceof likewise. */
+function isOf(value: object, kind: new (...given: never[]) => object): boolean {
   try {
-    return value instanceof Promise
+    return value instanceof kind
   } catch {
     return false
   }

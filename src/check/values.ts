@@ -1,5 +1,5 @@
 /* Checks of single values, and the reader of option objects. Nothing is ever coerced, and every property is read exactly once. */
-import { BpttError, isArray, isPromise, show } from '../errors.js'
+import { BpttError, isArray, listKind, show } from '../errors.js'
 import { type NameIn, PLACES, type Place, remedyFor } from './names.js'
 
 export interface Range {
@@ -64,12 +64,9 @@ export function elements(value: unknown, at: string, what: string, most: number)
   return Array.from({ length }, (_, i) => (value as ArrayLike<unknown>)[i])
 }
 
-/**
- * Own enumerable properties of an object, by their string keys, each read once; undefined for what is none. A list has no names, and a
- * Promise would pass for an object in which everything was left out.
- */
+/** Own enumerable properties of an object, by their string keys, each read once; undefined for what is none, or a list. */
 export function fieldsOf(value: unknown): Map<string, unknown> | undefined {
-  if (typeof value !== 'object' || value === null || isArray(value) || ArrayBuffer.isView(value) || isPromise(value)) return undefined
+  if (typeof value !== 'object' || value === null || listKind(value)) return undefined
   return new Map(Object.keys(value).map((key) => [key, (value as Record<string, unknown>)[key]]))
 }
 
