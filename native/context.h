@@ -47,10 +47,6 @@ struct Context {
 // its result.
 using Operation = void (*)(const Context &context, const int32_t *args, int part, int parts);
 
-// PROJECT and the RECUR behind it, which goes on from its result, of a sequence alone in its batch. False, with nothing
-// done, where one after the other is as quick.
-using AloneFunction = bool (*)(const Context &context, const int32_t *project, const int32_t *recur);
-
 // One step of one sequence through a network, all addresses known ahead: what a stream does again and again.
 struct LayerStep {
   const float *U, *W;   // packed; U as rows of columns where tokens come in
@@ -81,7 +77,10 @@ struct Kernels {
   const char *isa;                      // "sse2", "avx2", "avx512", "neon"
   const char *arithmetic;               // "fma" or "mul-add"
   Operation run[plan::OPERATIONS + 1];  // by opcode; null where the interpreter does it
-  AloneFunction project_recur;
+  // PROJECT and the RECUR that goes on from it in one, with the arguments of both; and whether that is sooner done, of
+  // B sequences, S units and K inputs. Only then may it be called.
+  Operation project_recur;
+  bool (*go_together)(int64_t B, int64_t S, int64_t K);
   StepFunction step;
 };
 

@@ -118,12 +118,19 @@ int32_t run(const Setting &setting, size_t from, size_t to, int32_t m, Context &
     }
     // An update once begun is finished, and so is what follows it.
     if (instruction.op == OP_UPDATE) context.stop = &NEVER;
-    if (instruction.move_count > 0) move(instruction, context, m, args);
-    if (instruction.leads && context.B == 1 && i + 1 < to &&
-        setting.kernels.project_recur(context, instruction.args, instructions[i + 1].args)) {
-      i++;
-      continue;
+    if (instruction.leads && i + 1 < to &&
+        setting.kernels.go_together(context.B, instruction.args[project::N], instruction.args[project::K])) {
+      const Instruction &recurrence = instructions[i + 1];
+      int32_t both[2 * MOST_ARGUMENTS], *const behind = both + ARGUMENTS[OP_PROJECT];
+      move(instruction, context, m, both);
+      move(recurrence, context, m, behind);
+      if (both[project::y] == behind[recur::s]) {
+        run(setting.kernels.project_recur, recurrence, both, context, team);
+        i++;
+        continue;
+      }
     }
+    if (instruction.move_count > 0) move(instruction, context, m, args);
     const Operation operation = setting.kernels.run[instruction.op];
     const int32_t *const here = instruction.move_count > 0 ? args : instruction.args;
     run(operation, instruction, here, context, team);

@@ -7,8 +7,7 @@ namespace bptt {
 
 // Whether an instruction is a RECUR that goes on from what the PROJECT before it has made.
 static bool follows(const Instruction &instruction, const Instruction &before) {
-  return before.op == OP_PROJECT && instruction.op == OP_RECUR && !before.moves && !instruction.moves &&
-         before.args[project::y] == instruction.args[recur::s] &&
+  return before.op == OP_PROJECT && instruction.op == OP_RECUR &&
          before.args[project::N] == instruction.args[recur::S] && before.args[project::rows] == ROWS_STEPS;
 }
 

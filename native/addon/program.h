@@ -50,7 +50,7 @@ struct Instruction {
   // SEGMENTS: instructions behind it that it repeats, and those of them that the first segment leaves out; without
   // MOVEs, which are none here.
   int32_t body = 0, skip = 0;
-  // PROJECT, with the RECUR behind it that goes on from its result.
+  // PROJECT of all steps, with a RECUR of as many units behind it.
   bool leads = false;
 };
 constexpr int32_t MOVE_APART = 1 + plan::ARGUMENTS[plan::OP_MOVE];

@@ -101,8 +101,9 @@ NOINLINE void pack_tiles(float *dst, const RowSource &x, int64_t hi, int64_t lo,
 }
 
 // A tile that would reach beyond the rows of c, by way of a block beside it, of which only `columns` go back.
-NOINLINE void edge_tile(Tile tile, int64_t depth, const float *a, int64_t lda, int64_t m, const float *b, int64_t ldb,
-                        int64_t panels, int64_t width, float *c, int64_t ldc, int64_t columns, float *block) {
+NOINLINE void edge_tile(Tile<COLUMNS> tile, int64_t depth, const float *a, int64_t lda, int64_t m, const float *b,
+                        int64_t ldb, int64_t panels, int64_t width, float *c, int64_t ldc, int64_t columns,
+                        float *block) {
   const int64_t ld = width * VW;
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < ld; j += VW)
@@ -143,7 +144,7 @@ NOINLINE void multiply_chunk(const Chunk &x, int64_t M, int64_t vectors, float *
       const float *a = x.a + (x.lda ? row : tile_place(row, x.depth));
       const int64_t lda = x.lda ? -x.lda : m;
       float *at = c + row * ldc + v * VW;
-      const Tile tile = Tiles<COLUMNS>::of(m, width);
+      const Tile<COLUMNS> tile = Tiles<COLUMNS>::of(m, width);
       const Ahead ahead = next(row + m < M ? (row + m) * ldc + v * VW : (v + width) * VW);
       if (packing && row == 0)
         Tiles<COLUMNS_PACKING>::of(m, width)(x.depth, a, lda, run.top + column, -x.b.ld, panels, at, ldc, at, ldc,
@@ -205,8 +206,8 @@ NOINLINE void accumulate(const Context &context, float *c, int64_t ldc, const Ro
 }
 
 // dM [N, K] += dyᵀ·x over all rows: this part's share of the rows of dM.
-INLINE void matrix_gradient(const Context &context, float *dM, int64_t N, int64_t K, const RowSource &dy,
-                            const RowSource &x, int64_t rows, int part, int parts) {
+NOINLINE void matrix_gradient(const Context &context, float *dM, int64_t N, int64_t K, const RowSource &dy,
+                              const RowSource &x, int64_t rows, int part, int parts) {
   float *const workspace = context.workspace[part];
   const Range n = share(N, 1, part, parts);
   const int64_t count = n.hi - n.lo, ld = round_up(count, VW);

@@ -84,7 +84,7 @@ NOINLINE void multiply_blocks(const Context &context, Range rows, int64_t N, int
   for (int64_t row = rows.lo; row < rows.hi && !stopped(context); row += block) {
     Start from = start;
     if (from.rows) from.rows += row * ldy;
-    multiply_alone(smaller(block, rows.hi - row), N, K, x + row * ldx, ldx, pack, from, y + row * ldy, ldy);
+    multiply_alone(smaller(block, rows.hi - row), N, {x + row * ldx, ldx, pack, K}, from, y + row * ldy, ldy);
   }
 }
 

@@ -106,8 +106,14 @@ INLINE int64_t length_of(const Context &context, int64_t q) {
   return steps;
 }
 
-void recur(const Context &context, const int32_t *args, int part, int parts) {
-  Arguments take(context, args);
+// What U w is made of, where it is not there yet. b and bh: [S] or null.
+struct Input {
+  const float *w, *U;
+  int64_t K;
+  const float *b, *bh;
+};
+
+NOINLINE void run_states(const Context &context, const Input *x, Arguments take, int part, int parts) {
   float *s = take.floats();
   const float *s0 = take.floats();
   take.floats();  // W
@@ -119,14 +125,30 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
   const int64_t N = smaller(S, units.hi) - units.lo;
   if (N <= 0) return;
   pack += units.lo * S;
+  const auto from = [&](const float *bias) { return bias ? bias + units.lo : nullptr; };
+  Factors Uw{};
+  if (x) Uw = {nullptr, stride(x->K), x->U + units.lo * x->K, x->K};
   const float *before = s0 + q.lo * ld;
   for (int64_t i = 0; i < context.T && !stopped(context); i++) {
-    const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
+    const int64_t row = context.start[i] + q.lo, rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
     if (i > 0) loop.next();
-    float *all = s + (context.start[i] + q.lo) * ld, *now = all + units.lo;
+    float *all = s + row * ld, *now = all + units.lo;
+    Start start{now, ld};
+    Factors Ws{before, ld, pack, S};
+    if (x) {
+      start = {nullptr, 0, from(x->b), from(x->bh)};
+      Uw.a = x->w + row * Uw.lda;
+    }
     if (rows == 1) {
-      multiply_row({now, nullptr, nullptr, {{before, pack, S}, {}}, cell, now}, N, i % 2 != 0);
+      const Factors first = x ? Uw : Ws, then = x ? Ws : Uw;
+      multiply_row({x ? start.bias : now,
+                    start.bias2,
+                    nullptr,
+                    {{first.a, first.pack, first.K}, {then.a, then.pack, then.K}},
+                    cell,
+                    now},
+                   N, i % 2 != 0);
       before = all;
       continue;
     }
@@ -137,33 +159,35 @@ void recur(const Context &context, const int32_t *args, int part, int parts) {
       return Ahead{now + next, now + next, ld};
     };
     const Operand a(context, loop, before, rows, ld);
-    multiply(rows, N, S, a.rows, a.ld, pack, {now, ld}, now, ld, soon,
+    Ws.a = a.rows, Ws.lda = a.ld;
+    multiply(rows, N, x ? Uw : Ws, x ? &Ws : nullptr, start, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
     before = all;
   }
 }
 
-// While few chains wait from step to step the multiplier has next to nothing to do: a short U·w of the steps to come
-// passes by meanwhile, and need not be stored. A long one would keep the chains waiting.
-bool project_recur(const Context &context, const int32_t *project, const int32_t *recur) {
+void recur(const Context &context, const int32_t *args, int part, int parts) {
+  run_states(context, nullptr, Arguments(context, args), part, parts);
+}
+
+// U·w of few inputs is sooner done in the chains that go on through W than written and read again. Of a sequence alone
+// only while few chains wait from step to step: then the multiplier has next to nothing to do.
+bool go_together(int64_t B, int64_t S, int64_t K) {
   constexpr int64_t FEW_CHAINS = 4 * VW, FEW_INPUTS = 16;
-  Arguments input(context, project);
-  input.floats();  // y
-  const float *w = input.floats();
-  input.floats();  // U
-  const float *U = input.floats(), *b = input.floats(), *bh = input.floats();
-  const int64_t S = input.integer(), K = input.integer();
-  if (S > FEW_CHAINS || K > FEW_INPUTS) return false;
-  Arguments take(context, recur);
-  float *now = take.floats();
-  const float *before = take.floats();
-  take.floats();  // W
-  const float *W = take.floats();
+  return K <= FEW_INPUTS && (B == 1 ? S <= FEW_CHAINS : GOES_ON && B >= FEW_SEQUENCES);
+}
+
+void project_recur(const Context &context, const int32_t *args, int part, int parts) {
+  Arguments take(context, args);
+  take.floats();  // y
+  Input x;
+  x.w = take.floats();
+  take.floats();  // U
+  x.U = take.floats(), x.b = take.floats(), x.bh = take.floats();
   take.integer();  // S
-  const int64_t cell = take.integer();
-  for (int64_t i = 0; i < context.R && !stopped(context); i++, w += stride(K), before = now, now += stride(S))
-    multiply_row({b, bh, nullptr, {{w, U, K}, {before, W, S}}, cell, now}, S, false);
-  return true;
+  x.K = take.integer();
+  take.integer();  // rows
+  run_states(context, &x, take, part, parts);
 }
 
 // What RECUR_BACK works on.
@@ -249,7 +273,7 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
       return Ahead{s + at + next, now + next, ld};
     };
     const Operand a(context, loop, after, later, ld);
-    multiply(later, N, S, a.rows, a.ld, pack, {each ? above + at : nullptr, ld}, now, ld, soon,
+    multiply(later, N, {a.rows, a.ld, pack, S}, nullptr, {each ? above + at : nullptr, ld}, now, ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t vectors) {
                const int64_t corner = row * ld + v * VW;
                derive(now + corner, s + at + corner, keep ? keep + corner : nullptr, ld, m, vectors);
@@ -272,7 +296,7 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
   if (!g0) return;
   loop.next();
   g0 += q.lo * ld + lo;
-  multiply_alone(later, N, S, after, ld, pack, {nullptr, 0}, g0, ld);
+  multiply_alone(later, N, {after, ld, pack, S}, {nullptr, 0}, g0, ld);
   for (int64_t row = later; row < q.hi - q.lo; row++) {  // empty sequences: their state is the initial one
     if (kind == plan::ABOVE_LAST)
       copy_row(g0 + row * ld, above + (q.lo + row) * ld + lo, width);

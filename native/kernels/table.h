@@ -20,6 +20,7 @@ extern "C" const Kernels BPTT_TABLE = {
      recur,   last,      loss, sum_loss,   activate, project_dx, recur_back, project_dw, recur_dw,
      bias_dw, gather_dw, norm, step_norms, clip,     nullptr,    update,     nullptr,    nullptr},
     project_recur,
+    go_together,
     step,
 };
 

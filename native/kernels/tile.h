@@ -2,6 +2,8 @@
 // matrix. Every element of a product is one chain over k, ascending, in one lane: tiles, blocks and threads never
 // change a bit.
 #pragma once
+#include <type_traits>
+
 #include "row.h"
 
 namespace bptt {
@@ -36,16 +38,34 @@ INLINE auto nothing_ahead(const float *any) {
 
 // What a tile multiplies. ROWS of a: a(i, k) = a[i·lda + k], b packed, its panels `panels` floats apart. COLUMNS of a:
 // a(i, k) = a[k·lda + i], and lines of b are ldb floats apart. COLUMNS_PACKING: the same for b where it was made, which
-// is packed on the way into the panel at `pack`.
+// is packed on the way into a panel.
 enum Form { ROWS, COLUMNS, COLUMNS_PACKING };
 
 // Rows between the one that is packed and the one that is fetched: nothing in the machine foresees such strides.
 constexpr int64_t COMING = 32;
 
+// A factor and another, which is packed: rows of a, lda floats apart, times a matrix of panels over its columns.
+struct Factors {
+  const float *a;
+  int64_t lda;
+  const float *pack;
+  int64_t K;
+
+  // Those of the tile that begins there.
+  INLINE Factors at(int64_t row, int64_t vector) const { return {a + row * lda, lda, pack + vector * VW * K, K}; }
+};
+
+// The class of portable numbers trades chains that go on through another product for a smaller addon.
+constexpr bool GOES_ON = BPTT_FUSED;
+
+// Of ROWS: what the chains go on through, or null. Of COLUMNS_PACKING: the panel.
+template <Form FORM>
+using Also = std::conditional_t<FORM == ROWS, const Factors *, float *>;
+
 // c[i, 0 … NV·VW) = from[i, …] + Σ_k a(i, k)·b(k, …).
 template <int M, int NV, Form FORM>
 NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t panels,
-                   const float *from, int64_t ldf, float *c, int64_t ldc, const Ahead &ahead, float *pack) {
+                   const float *from, int64_t ldf, float *c, int64_t ldc, const Ahead &ahead, Also<FORM> also) {
   vf sum[M][NV];
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) sum[i][v] = load(from + i * ldf + v * VW); }
   for (int64_t k = 0; k < K;) {
@@ -72,10 +92,10 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
           ys[v] = y(v);
           if constexpr (FORM == COLUMNS_PACKING) {
             if (v * VW % plan::UNIT_FLOATS == 0) prefetch(b + COMING * ldb + v * VW);
-            store(pack + v * VW, ys[v]);
+            store(also + v * VW, ys[v]);
           }
         }
-        if constexpr (FORM == COLUMNS_PACKING) pack += NR;
+        if constexpr (FORM == COLUMNS_PACKING) also += NR;
         UNROLL for (int i = 0; i < M; i++) {
           const vf xi = x(i);
           UNROLL for (int v = 0; v < NV; v++) sum[i][v] = madd(xi, ys[v], sum[i][v]);
@@ -84,26 +104,33 @@ NOINLINE void tile(int64_t K, const float *a, int64_t lda, const float *b, int64
       b += FORM == ROWS ? NR : ldb;
       a += FORM == ROWS ? 1 : lda;
     }
+    if constexpr (FORM == ROWS && GOES_ON) {
+      if (k == K && also) {
+        a = also->a, lda = also->lda, b = also->pack, panels = NR * also->K, K = also->K;
+        k = 0, also = nullptr;
+      }
+    }
   }
   UNROLL for (int i = 0; i < M; i++) { UNROLL for (int v = 0; v < NV; v++) store(c + i * ldc + v * VW, sum[i][v]); }
 }
 
+template <Form FORM>
 using Tile = void (*)(int64_t, const float *, int64_t, const float *, int64_t, int64_t, const float *, int64_t, float *,
-                      int64_t, const Ahead &, float *);
+                      int64_t, const Ahead &, Also<FORM>);
 
 // All tiles, by rows and vectors; those that pack are one panel wide at most. One row alone is row.h's, and a
 // product of several has a tile of one only where two are the most. A table of addresses would take 32 bytes for each,
 // as every one is relocated at load; this becomes a jump, and takes 12.
 template <Form FORM>
 struct Tiles {
-  static NOINLINE Tile of(int64_t rows, int64_t vectors) {
+  static NOINLINE Tile<FORM> of(int64_t rows, int64_t vectors) {
     return find<MR, most(MR)>(static_cast<int>(rows * 9 + vectors));
   }
 
  private:
   static constexpr int most(int rows) { return FORM == COLUMNS_PACKING ? 2 : widest(rows); }
   template <int M, int NV>
-  static INLINE Tile find(int wanted) {
+  static INLINE Tile<FORM> find(int wanted) {
     if (wanted == M * 9 + NV) return tile<M, NV, FORM>;
     if constexpr (NV > 1)
       return find<M, NV - 1>(wanted);
@@ -152,19 +179,20 @@ struct Start {
   }
 };
 
-// c [rows, N] = start + a [rows, K]·M, M packed in panels over N; then after(row, rows, vector, vectors) for each tile
-// just stored. soon(first element) tells what to fetch for the tile that begins there, given as an offset into c, or
-// beyond all of c for the first tile of what comes next. c may be where the chains start.
+// c [rows, N] = start + a [rows, K]·M, M packed in panels over N, and then, of several rows, another such product on
+// top where `then` is given; then after(row, rows, vector, vectors) for each tile just stored. soon(first element)
+// tells what to fetch for the tile that begins there, given as an offset into c, or beyond all of c for the first tile
+// of what comes next. c may be where the chains start.
 template <class Soon, class After>
-INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t lda, const float *pack,
-                     const Start &start, float *c, int64_t ldc, Soon soon, After after) {
+INLINE void multiply(int64_t rows, int64_t N, const Factors &x, const Factors *then, const Start &start, float *c,
+                     int64_t ldc, Soon soon, After after) {
   if (rows <= 0) return;
   if (rows == 1) {
     const bool given = start.rows;
     multiply_row({given ? start.rows : start.bias,
                   given ? nullptr : start.bias2,
                   nullptr,
-                  {{a, pack, K}, {}},
+                  {{x.a, x.pack, x.K}, {}},
                   plan::CELL_IDENTITY,
                   c},
                  N, false);
@@ -184,17 +212,18 @@ INLINE void multiply(int64_t rows, int64_t N, int64_t K, const float *a, int64_t
     const int64_t beyond = v + width < vectors ? (v + width) * VW : rows * ldc;
     for_tiles(rows, [&](int64_t row, int64_t m) {
       const int64_t next = row + m < rows ? (row + m) * ldc + v * VW : beyond;
-      Tiles<ROWS>::of(m, width)(K, a + row * lda, lda, pack + v * VW * K, NR, NR * K, from + row * ldf, ldf,
-                                c + row * ldc + v * VW, ldc, soon(next), nullptr);
+      Factors on;
+      if (GOES_ON && then) on = then->at(row, v);
+      Tiles<ROWS>::of(m, width)(x.K, x.a + row * x.lda, x.lda, x.pack + v * VW * x.K, NR, NR * x.K, from + row * ldf,
+                                ldf, c + row * ldc + v * VW, ldc, soon(next), GOES_ON && then ? &on : nullptr);
       after(row, m, v, width);
     });
   }
 }
 
 // The same, with nothing to fetch and nothing to do after.
-NOINLINE void multiply_alone(int64_t rows, int64_t N, int64_t K, const float *a, int64_t lda, const float *pack,
-                             const Start &start, float *c, int64_t ldc) {
-  multiply(rows, N, K, a, lda, pack, start, c, ldc, nothing_ahead(c), [](int64_t, int64_t, int64_t, int64_t) {});
+NOINLINE void multiply_alone(int64_t rows, int64_t N, const Factors &x, const Start &start, float *c, int64_t ldc) {
+  multiply(rows, N, x, nullptr, start, c, ldc, nothing_ahead(c), [](int64_t, int64_t, int64_t, int64_t) {});
 }
 
 }  // namespace

@@ -24,7 +24,10 @@ static bool check(const Kernels &kernels, const Case &c, int parts, bool meeting
     Scalar<true>::run(c.op, e, c.args.data());
   else
     Scalar<false>::run(c.op, e, c.args.data());
-  (meeting ? run_meeting : run)(kernels, c.op, a, c.args, parts);
+  if (meeting)
+    run_meeting(kernels.run[c.op], a, c.args, parts);
+  else
+    run(kernels, c.op, a, c.args, parts);
   std::vector<char> free_[plan::REGIONS];  // padding of results
   for (int r = 0; r < plan::REGIONS; r++) free_[r].resize(c.region[r].size(), r == plan::REGION_PACK);
   for (const Area &area : c.areas) {
@@ -160,8 +163,8 @@ static int main(int argc, char **argv) {
     for (int i = 0; i < cases; i++, done++) {
       seed = from * 100000000 + uint64_t(i);
       const bool step = check_step(*kernels);
-      if (step && check_alone(*kernels)) continue;
-      std::printf("%s %s %s case %d\n", kernels->isa, kernels->arithmetic, step ? "alone" : "step", i);
+      if (step && check_project_recur(*kernels)) continue;
+      std::printf("%s %s %s case %d\n", kernels->isa, kernels->arithmetic, step ? "project_recur" : "step", i);
       failed++;
     }
     failed += !accuracy(*kernels, cases >= 30 ? 1021 : 65521);

@@ -69,33 +69,35 @@ static bool check_step(const Kernels &kernels) {
   return true;
 }
 
-// A small sequence alone in its batch: PROJECT and RECUR in one against both, one after the other.
-static bool check_alone(const Kernels &kernels) {
+// PROJECT of few inputs and RECUR in one against both, one after the other: parts that divide sequences, or units.
+static bool check_project_recur(const Kernels &kernels) {
   using namespace plan;
   Case c;
-  c.B = 1, c.T = c.R = int32_t(size() % 20 + 1);
-  c.active.assign(size_t(c.T), 1), c.base = {0};
-  for (int32_t i = 0; i <= c.T; i++) c.start.push_back(i);
-  const int32_t S = int32_t(size() % 80 + 1), K = int32_t(size() % 20 + 1);
-  const int32_t s = c.rows(c.T, S), w = c.rows(c.T, K), s0 = c.rows(1, S), U = c.dense(int64_t{S} * K),
+  c.frame();
+  const int32_t S = int32_t(size() % 80 + 1), K = int32_t(integer(1, 20));
+  if (!kernels.go_together(c.B, S, K)) return true;
+  const int32_t s = c.rows(c.R, S), w = c.rows(c.R, K), s0 = c.rows(c.B, S), U = c.dense(int64_t{S} * K),
                 W = c.dense(int64_t{S} * S), b = bits() % 4 ? c.dense(S) : NONE,
                 bh = b != NONE && bits() % 2 ? c.dense(S) : NONE, Up = c.packed(S, K), Wp = c.packed(S, S);
   const std::vector<int32_t> project = {s, w, U, Up, b, bh, S, K, ROWS_STEPS},
                              recur = {s, s0, W, Wp, S, int32_t(bits() % 4)};
+  std::vector<int32_t> both = project;
+  both.insert(both.end(), recur.begin(), recur.end());
   c.fill();
   Memory memory(c);
   const Context x = context(c, memory);
   run(kernels, OP_PACK, x, {Up, U, S, K, PACK_PROJECT}, 1);
   run(kernels, OP_PACK, x, {Wp, W, S, S, PACK_PROJECT}, 1);
-  const std::vector<float> before(at(x, s), at(x, s) + c.T * stride(S));
-  const bool done = kernels.project_recur(x, project.data(), recur.data());
-  const std::vector<float> states(at(x, s), at(x, s) + c.T * stride(S));
-  memcpy(at(x, s), before.data(), before.size() * 4);
-  if (!done) return memcmp(states.data(), before.data(), before.size() * 4) == 0;
+  const int parts = int(integer(1, 3));
+  if (c.B < FEW_SEQUENCES && parts > 1)
+    run_meeting(kernels.project_recur, x, both, parts);
+  else
+    run(kernels.project_recur, x, both, parts);
+  const std::vector<float> states(at(x, s), at(x, s) + c.R * stride(S));
   run(kernels, OP_PROJECT, x, project, 1);
   run(kernels, OP_RECUR, x, recur, 1);
   bool ok = true;
-  for (int64_t i = 0; i < c.T; i++)
+  for (int64_t i = 0; i < c.R; i++)
     for (int64_t n = 0; n < S; n++) ok &= same(at(x, s)[i * stride(S) + n], states[size_t(i * stride(S) + n)]);
   return ok;
 }

@@ -47,8 +47,11 @@ static Context context(const Case &c, Memory &memory) {
   return x;
 }
 
-static void run(const Kernels &kernels, int32_t op, Context x, const std::vector<int32_t> &args, int parts) {
-  for (int part = 0; part < parts; part++) kernels.run[op](x, args.data(), part, parts);
+static void run(Operation operation, const Context &x, const std::vector<int32_t> &args, int parts) {
+  for (int part = 0; part < parts; part++) operation(x, args.data(), part, parts);
+}
+static void run(const Kernels &kernels, int32_t op, const Context &x, const std::vector<int32_t> &args, int parts) {
+  run(kernels.run[op], x, args, parts);
 }
 
 static std::atomic<int32_t> steps_done[3];
@@ -60,12 +63,11 @@ static void meet(int part, int parts, int32_t n) {
 }
 
 // Each part in a thread of its own, as those need that meet on the way.
-static void run_meeting(const Kernels &kernels, int32_t op, Context x, const std::vector<int32_t> &args, int parts) {
+static void run_meeting(Operation operation, Context x, const std::vector<int32_t> &args, int parts) {
   x.meet = meet;
   for (auto &each : steps_done) each = 0;
   std::vector<std::thread> threads;
-  for (int part = 0; part < parts; part++)
-    threads.emplace_back([&, part] { kernels.run[op](x, args.data(), part, parts); });
+  for (int part = 0; part < parts; part++) threads.emplace_back([&, part] { operation(x, args.data(), part, parts); });
   for (std::thread &each : threads) each.join();
 }
 
