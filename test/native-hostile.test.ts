@@ -430,6 +430,7 @@ describe.skipIf(!native)('the functions of the addon', () => {
       [],
       outputs,
       false,
+      false,
     ]
     const output = new Float32Array(16)
     const running = addon.submit!(...args([new Float64Array(0), output])) as Promise<number>

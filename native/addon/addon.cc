@@ -12,7 +12,8 @@
 //
 // …job: bytes Float64Array [REGIONS], planId, code Int32Array, constants Float64Array, frames Int32Array, count,
 //       at Int32Array (addresses of the writes, then of the reads), writes: typed arrays,
-//       outputs: results Float64Array [count · RESULT_FIELDS], then an array for each read
+//       outputs: results Float64Array [count · RESULT_FIELDS], then an array for each read,
+//       onlyFinite: whether the last read leaves its array alone where it is not all finite, and null in its place
 #include <list>
 
 #include "dispatch.h"
@@ -69,6 +70,7 @@ Request request_of(napi_env env, const napi_value *arguments) {
   }
   for (size_t i = 1; i < outputs.size(); i++)
     request.reads.push_back({*next++, view_of(env, outputs[i], "outputs").bytes()});
+  request.only_finite = boolean_of(env, arguments[9], "onlyFinite") && !request.reads.empty();
   return request;
 }
 
@@ -82,7 +84,13 @@ void deliver(napi_env env, napi_value outputs, const Job &job) {
   for (size_t i = 0; i < job.reads.size(); i++) {
     const View view = view_of(env, list[i + 1], "outputs");
     if (view.bytes() != job.reads[i].bytes) fail("ERR_DETACHED", "an output was resized");
-    job.engine->copy_out(job.reads[i], view.data);
+    if (job.only_finite && i + 1 == job.reads.size() && !job.engine->finite(job.reads[i])) {
+      napi_value none = nullptr;
+      napi_get_null(env, &none);
+      napi_set_element(env, outputs, static_cast<uint32_t>(i + 1), none);
+    } else {
+      job.engine->copy_out(job.reads[i], view.data);
+    }
   }
 }
 
@@ -133,7 +141,7 @@ napi_value run_here(napi_env env, Handle &handle, Job &job, napi_value outputs) 
 
 napi_value run(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const auto a = arguments_of<10>(env, info);
+    const auto a = arguments_of<11>(env, info);
     const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
     handle->engine->must_be_free();
     const std::unique_ptr<Job> job = handle->engine->begin(request_of(env, a.data() + 1));
@@ -207,10 +215,10 @@ void start_runner(napi_env env, Instance &instance) {
 
 napi_value submit(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const auto a = arguments_of<11>(env, info);
+    const auto a = arguments_of<12>(env, info);
     const std::shared_ptr<Handle> handle = handle_of(env, a[0]);
     Instance &instance = instance_of(env);
-    const bool here = boolean_of(env, a[10], "here");
+    const bool here = boolean_of(env, a[11], "here");
     start_runner(env, instance);
     Pending &pending = instance.pending.emplace_back();
     napi_value promise = nullptr;

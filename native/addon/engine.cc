@@ -69,6 +69,7 @@ std::unique_ptr<Job> Engine::begin(const Request &request) {
   job->frames = std::move(spare_);
   job->program = check(request, job->frames);
   job->reads = request.reads;
+  job->only_finite = request.only_finite;
   const std::vector<Frame> &frames = job->frames.list();
   job->results.assign(frames.size() * RESULT_FIELDS, 0);
   for (const Frame &frame : frames) job->work += work_of(*job->program, frame);
@@ -107,6 +108,11 @@ void Engine::finish(Job &job) {
 
 void Engine::copy_out(const Place &place, void *to) const {
   if (place.bytes > 0) std::memcpy(to, regions_.at(place.at), static_cast<size_t>(place.bytes));
+}
+
+bool Engine::finite(const Place &place) const {
+  const float *const list = regions_.at(place.at);
+  return all_finite(list, list + place.bytes / static_cast<int64_t>(sizeof *list));
 }
 
 void Engine::dispose() {

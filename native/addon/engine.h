@@ -29,6 +29,7 @@ struct Request {
   int64_t count;
   std::vector<Write> writes;
   std::vector<Place> reads;
+  bool only_finite = false;  // the last of them is not delivered where it is not
 };
 
 class Engine;
@@ -38,6 +39,7 @@ struct Job {
   std::shared_ptr<const Program> program;
   Frames frames;
   std::vector<Place> reads;
+  bool only_finite = false;
   std::vector<double> results;  // RESULT_FIELDS for each frame
   double work = 0;              // floating-point operations, roughly
   double seconds = 0;
@@ -77,6 +79,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // The last thing about a job. Throws what went wrong: ERR_DISPOSED, or the fault of its frames.
   void finish(Job &job);
   void copy_out(const Place &place, void *to) const;
+  // Whether all floats there are numbers.
+  bool finite(const Place &place) const;
 
   void stop() { __atomic_store_n(&stop_, 1, __ATOMIC_RELAXED); }
   // Ends the jobs in flight after the frame that runs, but not before the first of them has run for TURN.

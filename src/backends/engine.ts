@@ -54,7 +54,10 @@ export interface Job {
   readonly frames: Int32Array
   readonly count: number
   readonly reads: readonly Read[]
-  /** For the last of them, in place of a fresh array: nobody else's, and only an engine in this process fills it, when all has gone well. */
+  /**
+   * For the last of them, in place of a fresh array: nobody else's, and only an engine in this process fills it, when all has gone well.
+   * Where what it would get is not all finite it stays as it is, and null comes back for it.
+   */
   readonly into?: Float32Array | undefined
 }
 

@@ -35,6 +35,7 @@ type JobArguments = [
   at: Int32Array,
   writes: (Float32Array | Int32Array)[],
   outputs: (Float32Array | Float64Array)[],
+  onlyFinite: boolean,
 ]
 
 interface Addon {
@@ -148,7 +149,8 @@ function jobArguments({ bytes, plan, frames, count, writes, reads, into }: Job):
   reads.forEach((read, i) => {
     at[writes.length + i] = read.at
   })
-  return [new Float64Array(bytes), plan.id, plan.code, plan.constants, frames, count, at, writes.map(({ data }) => data), outputs]
+  const data = writes.map(({ data }) => data)
+  return [new Float64Array(bytes), plan.id, plan.code, plan.constants, frames, count, at, data, outputs, into !== undefined]
 }
 
 function jobResult(seconds: number, [results, ...reads]: (Float32Array | Float64Array)[]): JobResult {

@@ -20,9 +20,8 @@ export class Copies {
   version = 0
   /** Somebody may look at the host's array even when others have come, which must not go into it then. */
   private isHeld = false
-  /** The host's before these. */
-  private before: Float32Array | undefined
-  private beforeIsHeld = false
+  /** The engine's were not all finite when they were read, so that the host kept those that it had. */
+  private overflowed = false
   /** The engine's parameters are older than the host's. */
   private isBehind = true
   /** What was uploaded last, until the engine changes it. */
@@ -58,25 +57,28 @@ export class Copies {
 
   /** The host has others, which the engine must get. */
   set(weights: Float32Array): void {
-    this.read(weights)
+    this.take(weights)
     this.isBehind = true
   }
 
-  /** The host has read the engine's. */
-  read(weights: Float32Array): void {
-    this.before = this.host
-    this.beforeIsHeld = this.isHeld
+  private take(weights: Float32Array): void {
     this.host = weights
     this.isHeld = false
     this.version++
   }
 
-  /** Where the host's are not all finite, those before them come back, if those are: 'kept' where they are not. */
-  recover(): 'fine' | 'back' | 'kept' {
-    if (!this.host || allFinite(this.host)) return 'fine'
-    if (!this.before || !allFinite(this.before)) return 'kept'
-    this.set(this.before)
-    return 'back'
+  /** The host has read the engine's; null: which were not all finite. */
+  read(weights: Float32Array | null): void {
+    this.overflowed = !weights || (weights !== this.host && firstBad(weights, 0, weights.length, 0) >= 0)
+    if (weights && !this.overflowed) this.take(weights)
+  }
+
+  /** Whether the engine's were not all finite when they were read: it gets those that the host has. */
+  recover(): boolean {
+    const { overflowed } = this
+    this.overflowed = false
+    if (overflowed) this.isBehind = true
+    return overflowed
   }
 
   /** The host's array, if it is drawn, which nothing is read into from now on. */
@@ -85,9 +87,9 @@ export class Copies {
     return this.host
   }
 
-  /** Where the engine's weights may be read into: not over the host's, should those that come be no numbers. */
+  /** Where the engine's weights may be read into, if they are all finite. */
   get room(): Float32Array | undefined {
-    return this.beforeIsHeld ? undefined : this.before
+    return this.isHeld ? undefined : this.host
   }
 
   get engineIsBehind(): boolean {
@@ -131,8 +133,5 @@ export class Copies {
 
   forget(): void {
     this.host = undefined
-    this.before = undefined
   }
 }
-
-const allFinite = (weights: Float32Array) => firstBad(weights, 0, weights.length, 0) < 0

@@ -105,8 +105,8 @@ export class Core {
     this.copies.set(weights)
   }
 
-  /** Goes back to the weights before these where an update made numbers that are not finite: Copies.recover(). */
-  recover(): 'fine' | 'back' | 'kept' {
+  /** Copies.recover(): the model keeps the weights that were read last where an update has made some that are not finite. */
+  recover(): boolean {
     return this.copies.recover()
   }
 
@@ -200,7 +200,7 @@ export class Core {
     const result = await this.submit(this.engine, turn, writes)
     this.copies.ran(effect, upload)
     this.check()
-    if (turn.readsWeights) this.copies.read((result.reads as Float32Array[]).pop()!)
+    if (turn.readsWeights) this.copies.read((result.reads as (Float32Array | null)[]).pop()!)
     return result
   }
 

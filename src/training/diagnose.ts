@@ -33,14 +33,13 @@ export async function nonfinite(
 }
 
 /**
- * Of an update that overflowed, from a loss and a gradient that were finite: the weights before it are the model's again.
- * @param which weights those are
+ * Of an update that overflowed, from a loss and a gradient that were finite: the model keeps the weights that were read last.
+ * @param which those are
  * @returns undefined where all are finite
  */
 export function overflow(core: Core, at: string, which: string): BpttError | undefined {
-  const now = core.recover()
-  if (now === 'fine') return undefined
-  return new BpttError('ERR_NONFINITE', `weights were not finite any more; the model has ${now === 'back' ? which : 'them still'}`, {
+  if (!core.recover()) return undefined
+  return new BpttError('ERR_NONFINITE', `weights were not finite any more; the model has ${which}`, {
     at,
     hint: 'Lower the learning rate, or set clipNorm.',
   })
