@@ -87,7 +87,13 @@ onEach(BACKENDS, ({ config }) => {
     const milliseconds = (n: number) => new Promise((resolve) => setTimeout(resolve, n))
     await milliseconds(60)
     let end!: () => void
-    const read = core.inTurn(() => new Promise<void>((resolve) => (end = resolve)))
+    let read!: Promise<void>
+    await new Promise<void>((began) => {
+      read = core.inTurn(() => {
+        began()
+        return new Promise((resolve) => (end = resolve))
+      })
+    })
     await milliseconds(60)
     const frames: number[] = []
     const now = core.run.bind(core)

@@ -481,6 +481,26 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it('is seen where it only saturates a unit', async () => {
+      // The first update makes a bias and a token's weight infinite; from then on tanh of that unit is ±1, and all else is finite.
+      const tokens = new RNN({ input: { tokens: 2 }, state: 4, output: 2, ...config })
+      tokens.setWeights({ U: Array(8).fill(0.1), V: [3e3, 0, 0, 0, 0, 0, 0, 0] } as never)
+      const x = [[1], [0], [0], [0]]
+      const error = await errorOf(() =>
+        tokens.train({ x, y: [1, 1, 1, 1] } as never, {
+          ...plain,
+          shuffle: false,
+          batchSize: 1,
+          epochs: 1,
+          validation: { x: x.slice(1), y: [1, 1, 1] } as never,
+          schedule: (step) => (step === 0 ? 1e37 : 0),
+        }),
+      )
+      expect(error).toMatchObject({ code: 'ERR_NONFINITE', at: 'update 4' })
+      expect(weightsOf(tokens).every(Number.isFinite)).toBe(true)
+      tokens.dispose()
+    })
+
     it('is an error of its step, which changes nothing', async () => {
       const model = make({ output: { linear: 1 } })
       const trainer = model.trainer(plain)

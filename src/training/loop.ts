@@ -238,8 +238,10 @@ export class Training {
     }
     if (updates && count > 0) this.inStep = false
     if (rows > 0) this.jobs.secondsPerRow = seconds / rows || 1e-9
-    if (readsWeights) this.inStep = true
-    if (readsWeights && !decides && count === frames.count) this.tell(frames.epoch[count - 1]!)
+    if (!readsWeights) return
+    this.inStep = true
+    this.checkWeights()
+    if (this.ending?.kind !== 'error' && !decides && count === frames.count) this.tell(frames.epoch[count - 1]!)
   }
 
   /** What takes time after a job: finding out why one broke off, or deciding at an epoch's end. */
@@ -298,14 +300,19 @@ export class Training {
     }
   }
 
+  /** Of weights that were just read: an infinite one may only saturate a unit, which no update after it tells. */
+  private checkWeights(): void {
+    const error = overflow(this.core, `update ${this.recorder.step}`, 'those of the last report')
+    if (error && this.ending?.kind !== 'abort') this.ending = { kind: 'error', error }
+  }
+
   /** Leaves the weights of the last whole update (or the best ones) in the model; after one that overflowed, those of the last report. */
   private async settle(): Promise<void> {
     if (!this.inStep) {
       const turn = { ...this.nothing(), memory: undefined, readsWeights: true }
       await this.core.inTurn(() => this.core.run(turn, 'updates'))
     }
-    const error = overflow(this.core, `update ${this.recorder.step}`, 'those of the last report')
-    if (error && this.ending?.kind !== 'abort') this.ending = { kind: 'error', error }
+    this.checkWeights()
     const kept = this.ending?.kind === 'stop' || !this.ending ? this.best.weights : undefined
     if (kept) this.core.setWeights(kept)
   }
