@@ -549,8 +549,14 @@ onEach(BACKENDS, ({ config }) => {
       expect(model.parameterCount).toBe(24 * 4 + 24 * 24 + 24 + 2 * 24 + 2)
     })
 
-    it('does not wait until large weights are drawn', async () => {
+    it('does not wait until large weights are drawn, nor does stop(), nor an abort', async () => {
       const model = make({ state: 4096 })
+      const stop = new AbortController()
+      const run = model.train(data, endless)
+      setTimeout(run.stop, 10)
+      expect((await run).stopped).toBe('stop')
+      setTimeout(() => stop.abort('enough'), 10)
+      expect(await errorOf(() => model.train(data, { ...endless, signal: stop.signal }))).toBe('enough')
       const answer = model.predict(x[0]!)
       setTimeout(() => model.dispose(), 10)
       expect(await errorOf(answer)).toMatchObject({ code: 'ERR_DISPOSED' })

@@ -158,9 +158,12 @@ export class Core {
     return this.copies.drawsSlowly
   }
 
-  /** Draws the initial weights without blocking. */
-  async draw(): Promise<void> {
-    await this.copies.draw(() => this.check())
+  /** Draws the initial weights without blocking. @param check throws where they are not wanted any more */
+  async draw(check?: () => void): Promise<void> {
+    await this.copies.draw(() => {
+      this.check()
+      check?.()
+    })
     this.check()
   }
 

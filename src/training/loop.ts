@@ -130,8 +130,19 @@ export class Training {
     this.steps = steps
   }
 
+  /** Of large weights, which takes seconds: a run that ends meanwhile ends at once. */
+  private async draw(): Promise<void> {
+    const check = () => {
+      if (this.ending) throw this.ending
+    }
+    await this.core.draw(check).catch((error) => {
+      if (error !== this.ending) throw error
+    })
+  }
+
   private async runJobs(): Promise<void> {
     this.memory = await this.loaded
+    if (this.core.drawsSlowly) await this.core.inTurn(() => this.draw())
     if (this.steps === 0) await this.countUpdates()
     this.recorder.steps = this.jobs.steps = this.steps
     const first = this.prepare()
