@@ -1,17 +1,10 @@
 /* data.groups: which sequences belong together, as numbers from 0. */
 import { BpttError, show } from '../errors.js'
-import { countOf, listOf } from './numbers.js'
-import { checkCount } from './steps.js'
+import { sequenceList } from './steps.js'
 
 export function groupNumbers(groups: unknown, B: number, at: string): Int32Array | undefined {
   if (groups === undefined) return undefined
-  const list = listOf(groups, () => at, 'cannot be used', 'an array with a value for each sequence')
-  checkCount(
-    countOf(list, () => at),
-    B,
-    at,
-    'x',
-  )
+  const list = sequenceList(groups, at, B, 'x')
   const numbers = new Map<unknown, number>()
   return Int32Array.from({ length: B }, (_, b) => {
     const group: unknown = list[b]
