@@ -4,7 +4,7 @@ import { sequenceList } from './steps.js'
 
 export function groupNumbers(groups: unknown, B: number, at: string): Int32Array | undefined {
   if (groups === undefined) return undefined
-  const list = sequenceList(groups, at, B, 'x')
+  const list = sequenceList(groups, at, B)
   const numbers = new Map<unknown, number>()
   return Int32Array.from({ length: B }, (_, b) => {
     const group: unknown = list[b]

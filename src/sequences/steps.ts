@@ -12,7 +12,7 @@ type Steps = Pick<Sequences, 'given' | 'padded'>
 export const beside = (at: string, name: string) => at.replace(/\w+$/, name)
 
 /** A list with one entry for each sequence. */
-export function sequenceList(value: unknown, at: string, B: number, x: string): Flat {
+export function sequenceList(value: unknown, at: string, B: number, x = beside(at, 'x')): Flat {
   const list = listOf(value, () => at, 'is not a list with an entry for each sequence')
   checkCount(
     countOf(list, () => at),

@@ -11,9 +11,6 @@ import { allocate } from './room.js'
 import { beside, checkCount, checkSteps, eachRun, sequenceList, stepList } from './steps.js'
 import { tokensOf } from './text.js'
 
-/** What the sequences are called in messages about targets. */
-const X = 'x'
-
 /**
  * Targets of these sequences. What belongs to steps that were cut off or masked is not looked at.
  *
@@ -34,7 +31,7 @@ export function readTargets(network: Network, sequences: Sequences, y: unknown, 
 
 /** [B] */
 function readLast(sequences: Sequences, y: unknown, reader: TargetReader, at: string) {
-  const list = sequenceList(y, at, sequences.count, X)
+  const list = sequenceList(y, at, sequences.count)
   if (isView(list)) return reader.many(list, 0, 0, sequences.count, (b) => `${at}[${b}]`)
   let b = 0
   const path = () => `${at}[${b}]`
@@ -43,7 +40,8 @@ function readLast(sequences: Sequences, y: unknown, reader: TargetReader, at: st
 
 /** [B][T] */
 function readAll({ output }: Network, sequences: Sequences, y: unknown, reader: TargetReader, at: string) {
-  const list = sequenceList(y, at, sequences.count, X)
+  const x = beside(at, 'x')
+  const list = sequenceList(y, at, sequences.count)
   for (let b = 0; b < sequences.count; b++) {
     const path = () => `${at}[${b}]`
     const entry: unknown = list[b]
@@ -57,7 +55,7 @@ function readAll({ output }: Network, sequences: Sequences, y: unknown, reader: 
         received: show(entry),
       })
     }
-    checkSteps(countOf(steps, path), (n) => plural(n, 'target'), path(), b, sequences, X)
+    checkSteps(countOf(steps, path), (n) => plural(n, 'target'), path(), b, sequences, x)
     eachRun(sequences, b, (row, step, n) => {
       if (isView(steps)) reader.many(steps, step, row, n, (i) => `${path()}[${step + i}]`)
       else for (let i = 0; i < n; i++) reader.one(steps[step + i], row + i, () => `${path()}[${step + i}]`)
@@ -94,10 +92,11 @@ function readTensor({ output, readout }: Network, sequences: Sequences, tensor: 
 
 function checkLengths({ count, given }: Sequences, lengths: unknown, T: number, at: string) {
   const list = integersOf(lengths, () => `${at}.lengths`, T)
-  checkCount(list.length, count, `${at}.lengths`, X)
+  const x = beside(at, 'x')
+  checkCount(list.length, count, `${at}.lengths`, x)
   for (const [b, length] of list.entries())
     if (length !== given[b])
-      throw new BpttError('ERR_SHAPE_MISMATCH', `is ${length}; ${X}[${b}] has ${plural(given[b]!, 'step')}`, { at: `${at}.lengths[${b}]` })
+      throw new BpttError('ERR_SHAPE_MISMATCH', `is ${length}; ${x}[${b}] has ${plural(given[b]!, 'step')}`, { at: `${at}.lengths[${b}]` })
 }
 
 /** A tensor's numbers as a view: whole numbers in a plain array are an integer array. */
@@ -121,7 +120,7 @@ function weigh(
   if (last) for (let b = 0; b < B; b++) if (offsets[b] === offsets[b + 1]) scale(reader, b, 0)
   if (sampleWeights !== undefined) {
     const at = beside(y, 'sampleWeights')
-    const list = sequenceList(sampleWeights, at, B, X)
+    const list = sequenceList(sampleWeights, at, B)
     for (let b = 0; b < B; b++) {
       const weight = readWeight(list[b], () => `${at}[${b}]`)
       if (last) scale(reader, b, weight)
@@ -135,9 +134,10 @@ function weigh(
         at,
         hint: 'With one output a sequence use sampleWeights.',
       })
-    const list = sequenceList(stepWeights, at, B, X)
+    const list = sequenceList(stepWeights, at, B)
+    const x = beside(at, 'x')
     for (let b = 0; b < B; b++) {
-      const steps = stepList(list[b], at, b, sequences, X)
+      const steps = stepList(list[b], at, b, sequences, x)
       eachRun(sequences, b, (row, step, n) => {
         for (let i = 0; i < n; i++)
           scale(
