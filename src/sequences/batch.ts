@@ -116,10 +116,11 @@ export class Batcher {
   /** Σw of a target row where there is none of these. */
   private readonly weightOfRow: number
   private readonly factor: number
-  /** The frame in hand, in its order: place in `ids` and rows of each sequence. Used again by every frame, as are the keys to sort by. */
+  /** The frame in hand, in its order: place in `ids` and rows of each sequence. Used again by every frame, as is what it takes to sort them. */
   private order = new Int32Array(0)
   private lengths = new Int32Array(0)
-  private keys = new Float64Array(0)
+  private unsorted = new Int32Array(0)
+  private places = new Int32Array(0)
 
   /**
    * @param begin first row of each sequence, and `end` (default: where the next one begins) the one behind its last
@@ -198,10 +199,8 @@ export class Batcher {
     // From the shortest sequence up: each step's number of rows alive.
     for (let q = B - 1, i = 0; q >= 0; q--) {
       const length = lengths[q]!
-      for (; i < length; i++) {
-        ints[active + i] = q + 1
-        R += q + 1
-      }
+      R += (q + 1) * (length - i)
+      for (; i < length; i++) ints[active + i] = q + 1
       const j = order[q]!
       const id = ids[low + j]!
       const first = this.begin[id]! + from
@@ -246,28 +245,41 @@ export class Batcher {
     if (this.order.length < n) {
       this.order = new Int32Array(n)
       this.lengths = new Int32Array(n)
-      this.keys = new Float64Array(n)
+      this.unsorted = new Int32Array(n)
     }
-    const { order, lengths, begin, end } = this
+    const { order, lengths, unsorted, begin, end } = this
     let B = 0
+    let longest = 0
     let sorted = true
     for (let j = 0; j < n; j++) {
       const id = ids[low + j]!
       const rows = end[id]! - begin[id]!
+      unsorted[j] = -1
       if (window && rows <= window.counted) continue
       const length = window ? Math.min(rows, window.to) - window.from : rows
       if (B > 0 && length > lengths[B - 1]!) sorted = false
+      if (length > longest) longest = length
+      unsorted[j] = length
       order[B] = j
       lengths[B++] = length
     }
     if (sorted) return B
-    const keys = this.keys.subarray(0, B)
-    for (let q = 0; q < B; q++) keys[q] = order[q]! - lengths[q]! * n
-    keys.sort()
-    for (let q = 0; q < B; q++) {
-      const length = -Math.floor(keys[q]! / n)
+    // By counting: of each length how many there are, then the place of the next one.
+    if (this.places.length <= longest) this.places = new Int32Array(longest + 1)
+    const { places } = this
+    for (let length = 0; length <= longest; length++) places[length] = 0
+    for (let q = 0; q < B; q++) places[lengths[q]!]!++
+    for (let length = longest, q = 0; length >= 0; length--) {
+      const count = places[length]!
+      places[length] = q
+      q += count
+    }
+    for (let j = 0; j < n; j++) {
+      const length = unsorted[j]!
+      if (length < 0) continue
+      const q = places[length]!++
+      order[q] = j
       lengths[q] = length
-      order[q] = keys[q]! + length * n
     }
     return B
   }
