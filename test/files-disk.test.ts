@@ -12,6 +12,7 @@ import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { readBytes, writeBytes } from '#lib/files/node-io.js'
 import { readSource } from '#lib/files/source.js'
+import { inChild } from './support/child.js'
 import { errorOf } from './support/mistakes.js'
 
 const require = createRequire(import.meta.url)
@@ -77,10 +78,25 @@ describe('saving', () => {
     expect(left()).toEqual(['model.safetensors'])
     if (windows) return
     expect(statSync(path).mode & 0o777).toBe(0o600)
+    chmodSync(path, 0o666) // of which the umask takes some
+    await writeBytes(path, NEW)
+    expect(statSync(path).mode & 0o777).toBe(0o666)
     symlinkSync(path, join(folder, 'link'))
     await writeBytes(join(folder, 'link'), OLD)
     expect(readFileSync(path)).toEqual(OLD)
     expect(left()).toEqual(['link', 'model.safetensors'])
+  })
+
+  const permission = ['--permission', '--experimental-permission'].find((flag) => process.allowedNodeEnvironmentFlags.has(flag))
+  it.skipIf(!permission)("works under Node's permission model, without addon and Worker", async () => {
+    const program = `
+      const model = make('auto');
+      await model.train({ x, y }, { epochs: 1 });
+      for (const time of [1, 2]) await model.save(${JSON.stringify(path)});
+      console.log(model.backend.name, (await RNN.load(${JSON.stringify(path)})).parameterCount === model.parameterCount);
+    `
+    const flags = [permission!, '--allow-fs-read=*', '--allow-fs-write=*', '--no-warnings']
+    expect(await inChild(program, flags)).toMatchObject({ code: 0, output: 'wasm true' })
   })
 
   it('syncs the file, renames it, syncs the folder, in this order', async () => {

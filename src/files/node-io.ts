@@ -52,9 +52,11 @@ export async function writeBytes(path: string | URL, bytes: Uint8Array): Promise
     const temporary = `${target}.tmp.${process.pid}.${randomBytes(6).toString('hex')}`
     await removeStale(target)
     try {
-      const handle = await open(temporary, 'wx')
+      const mode = old && modeOf(old)
+      const handle = await open(temporary, 'wx', mode)
       try {
-        if (old) await handle.chmod(old.mode & 0o777)
+        // Only where the umask took some of it: under Node's permission model nobody may.
+        if (mode !== undefined && modeOf(await handle.stat()) !== mode) await handle.chmod(mode)
         await handle.writeFile(bytes)
         await handle.sync()
       } finally {
@@ -68,6 +70,8 @@ export async function writeBytes(path: string | URL, bytes: Uint8Array): Promise
     await syncFolder(dirname(target))
   })
 }
+
+const modeOf = ({ mode }: { mode: number }) => mode & 0o777
 
 /** On Windows a rename over a file that someone has open fails for as long as they read it. */
 async function replace(from: string, to: string): Promise<void> {
