@@ -263,11 +263,15 @@ describe('train and predict', () => {
     expect(out.match(/^epoch /gm)!.length).toBeLessThanOrEqual(20)
   })
 
-  it('ends without a word when nobody reads on', async () => {
+  it.each([
+    ['predict', ['predict', 'pipe.safetensors', 'many.txt']],
+    ['train, and saves the model', ['train', 'words.tsv', '--epochs', '200', '--state', '64', '--out', 'unread.safetensors']],
+    ['demo', ['demo']],
+  ])('ends without a word when nobody reads on: %s', async (_, args) => {
     textFile()
     bptt(['train', 'words.tsv', '--epochs', '1', '--state', '4', '--out', 'pipe.safetensors'])
     file('many.txt', 'ab\n'.repeat(20000))
-    const child = spawn(process.execPath, [main, 'predict', 'pipe.safetensors', 'many.txt'], { cwd: folder })
+    const child = spawn(process.execPath, [main, ...args], { cwd: folder })
     let err = ''
     child.stderr.on('data', (text) => {
       err += text
@@ -275,6 +279,7 @@ describe('train and predict', () => {
     child.stdout.once('data', () => child.stdout.destroy())
     expect(await new Promise((ended) => child.on('exit', ended))).toBe(0)
     expect(err).toBe('')
+    if (args[0] === 'train') expect(existsSync(join(folder, 'unread.safetensors'))).toBe(true)
   })
 
   it.skipIf(process.platform !== 'linux')('says that its output cannot be written', () => {

@@ -4,6 +4,10 @@ import { backend, bar, duration, ProgressLine, paint, percent, plural, size, who
 import { answers, ceiling, machines, readings, STEPS, SYMPTOM } from './factory.mjs'
 
 const started = performance.now()
+process.stdout.on('error', ({ code, message }) => {
+  if (code !== 'EPIPE') console.error(message)
+  process.exit(code === 'EPIPE' ? 0 : 1) // whoever reads has had enough: npm start | head
+})
 const { bold, dim, red, green, yellow, cyan } = paint()
 const colours = { orthogonal: green, pytorch: red }
 const WIDTH = 22

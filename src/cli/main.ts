@@ -12,6 +12,8 @@ import { paint } from './screen.js'
 interface Command {
   readonly flags: Flags
   readonly positionals: readonly string[]
+  /** It goes on where nobody reads what it says. */
+  readonly outlivesReader?: boolean
   help(): string
   run(args: Arguments): Promise<number>
 }
@@ -44,6 +46,9 @@ mistake in the command line; 130 interrupted (bptt train has saved what was
 learnt).
 `
 
+/** Of the command that runs. */
+let outlivesReader = false
+
 async function main([name, ...rest]: string[]): Promise<number> {
   if (name === undefined || name === 'help') {
     process.stdout.write(rest[0] ? command(rest[0]).help() : HELP)
@@ -60,6 +65,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
     process.stdout.write(chosen.help())
     return 0
   }
+  outlivesReader = chosen.outlivesReader === true
   try {
     return await chosen.run(args)
   } catch (error) {
@@ -88,6 +94,7 @@ function told(error: unknown): string {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE' && outlivesReader) return
   if (error.code === 'EPIPE') process.exit(0) // whoever reads has had enough: bptt predict … | head
   tell(new BpttError('ERR_IO', 'cannot be written', { file: 'standard output', received: error.message, cause: error }))
   process.exit(1)

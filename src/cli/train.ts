@@ -52,6 +52,8 @@ export const flags = {
   help: { short: 'h', help: 'this text' },
 } satisfies Flags
 export const positionals = ['FILE']
+/** The model is what it is for: bptt train … | head. */
+export const outlivesReader = true
 
 export const help = () => `Trains a network on a file of sequences, and saves it.
 
