@@ -288,6 +288,11 @@ describe('train and predict', () => {
     expect(status).toBe(1)
   })
 
+  it.skipIf(process.platform !== 'linux')('keeps its exit code where its errors cannot be written', () => {
+    const { status } = spawnSync(process.execPath, [main, 'fly'], { stdio: ['ignore', 'pipe', openSync('/dev/full', 'w')] })
+    expect(status).toBe(2)
+  })
+
   it.skipIf(process.platform === 'win32')('saves what was learnt when it is interrupted', async () => {
     textFile()
     const child = spawn(process.execPath, [main, 'train', 'words.tsv', '--epochs', '10000000', '--out', 'cut.safetensors'], { cwd: folder })

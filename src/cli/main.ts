@@ -100,6 +100,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(1)
 })
 
+process.stderr.on('error', () => undefined) // the exit code still tells
+
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code
