@@ -18,6 +18,12 @@ const data = { x, y }
 /** What an asynchronous call gives where nobody awaits it. */
 const later: Any = Promise.resolve(data)
 const PROMISE = 'received a Promise (was await forgotten?).'
+/** Data whose x is gone once the validation data were read. */
+const transferring = (): [Any, Any] => {
+  const rows = new Float32Array(6)
+  const take = () => structuredClone(rows.buffer, { transfer: [rows.buffer] }) && 0
+  return [{ x: { data: rows, shape: [2, 1, 3] }, y }, { validation: { x, y: Object.defineProperty([0, 0], 1, { get: take }) } }]
+}
 const NOTHING =
   'has no target that counts. Not counted are null, -100 in an integer array, masked steps, sequences without a step, and what weighs 0.'
 const { proxy: revoked, revoke } = Proxy.revocable([], {})
@@ -52,6 +58,7 @@ const rejecting: Mistake[] = [
   ['nothing that counts but in the validation', plain, (m) => m.train({ x, y: [null, 'a'] }, { validation: { fraction: 0.5, by: 'tail' } }), 'ERR_EMPTY', 'y', `y: ${NOTHING.replace('.', ' among what validation leaves to train on.')}`],
   ['a validation where nothing counts', plain, (m) => m.train({ x, y: ['a', null] }, { validation: { fraction: 0.5, by: 'tail' } }), 'ERR_EMPTY', 'options.validation', `options.validation: ${NOTHING}`],
   ['validation data where nothing counts', plain, (m) => m.train(data, { validation: { x, y: [null, null] } }), 'ERR_EMPTY', 'options.validation.y', `options.validation.y: ${NOTHING}`],
+  ['targets that transfer x', plain, (m) => m.train(...transferring()), 'ERR_DETACHED', 'x', 'x: has no memory any more: its buffer was transferred. Pass a copy, or transfer it after the call.'],
   ['a near miss in data', plain, (m) => m.train({ x, y, sampleWeight: [1, 1] }), 'ERR_UNKNOWN_OPTION', 'sampleWeight', 'sampleWeight: is not known here: expected x, y, mask, sampleWeights, stepWeights or groups.'],
   ['learningRate', plain, (m) => m.train(data, { learningRate: 1 }), 'ERR_UNKNOWN_OPTION', 'options.learningRate', 'options.learningRate: there is no such option. Here it is lr, inside the optimizer: train(data, { optimizer: { adam: { lr: 0.001 } } }).'],
   ['a label that is not there', plain, (m) => m.train({ x, y: ['a', 'c'] }), 'ERR_LABEL', 'y[1]', 'y[1]: is not a label of this network: expected "a" or "b", received "c".'],

@@ -11,6 +11,7 @@ import { Batcher } from '../sequences/batch.js'
 import type { Sequences, Targets } from '../sequences/data.js'
 import { groupNumbers } from '../sequences/groups.js'
 import { readSequences } from '../sequences/input.js'
+import { flatOf } from '../sequences/numbers.js'
 import { readTargets } from '../sequences/targets.js'
 import type { Data, Input, Output, Readout } from '../types.js'
 import type { TrainSettings } from './settings.js'
@@ -75,6 +76,7 @@ export function readDataSet(core: Core, data: unknown, settings: TrainSettings):
   const own = train === all ? { sequences, targets } : (pick(core, sequences, targets, train) as Examples)
   mustCount(own, 'y', train === all ? '' : ' among what validation leaves to train on')
   if (validation) mustCount(validation, `options.validation${wanted && 'fraction' in wanted ? '' : '.y'}`)
+  if (sequences.lent) flatOf(sequences.rows, () => 'x') // throws where a getter of what was read since has transferred them
   const trainMean = core.network.output.head === 'linear' ? targetMean(core.network, own.targets) : undefined
   return {
     sequences,
