@@ -152,18 +152,23 @@ void project_dw(const Context &context, const int32_t *args, int part, int parts
   matrix_gradient(context, dM, N, K, {dy, stride(N)}, {x, stride(K)}, rows, part, parts);
 }
 
-// NV vectors of columns side by side, so that the chains hide each other's latency.
+// NV vectors of columns side by side, so that the chains hide each other's latency; one alone may be of fewer columns.
 template <int NV>
-INLINE void sum_rows(float *db, const float *dy, int64_t left, int64_t ld, int64_t rows) {
+NOINLINE void sum_rows(float *db, const float *dy, int64_t left, int64_t ld, int64_t rows) {
   vf sum[NV];
-  UNROLL for (int v = 0; v < NV; v++) sum[v] = load_part(db + v * VW, left - v * VW);
+  UNROLL for (int v = 0; v < NV; v++) sum[v] = NV == 1 ? load_part(db, left) : load(db + v * VW);
   for (const float *row = dy + (rows - 1) * ld; row >= dy; row -= ld) {
     UNROLL for (int v = 0; v < NV; v++) {
       if (v * VW % LINE == 0) prefetch(row - COMING * ld + v * VW);
       sum[v] += load(row + v * VW);
     }
   }
-  UNROLL for (int v = 0; v < NV; v++) store_part(db + v * VW, sum[v], left - v * VW);
+  UNROLL for (int v = 0; v < NV; v++) {
+    if (NV == 1)
+      store_part(db, sum[v], left);
+    else
+      store(db + v * VW, sum[v]);
+  }
 }
 
 void bias_dw(const Context &context, const int32_t *args, int part, int parts) {
@@ -172,8 +177,10 @@ void bias_dw(const Context &context, const int32_t *args, int part, int parts) {
   const float *dy = take.floats();
   const int64_t N = take.integer(), ld = stride(N), rows = rows_of(context, take.integer());
   const Range columns = share(N, plan::UNIT_FLOATS, part, parts);
+  const int64_t whole = smaller(N, columns.hi);
   int64_t n = columns.lo;
-  for (; n + 7 * VW < columns.hi; n += 8 * VW) sum_rows<8>(db + n, dy + n, N - n, ld, rows);
+  for (; n + 8 * VW <= whole; n += 8 * VW) sum_rows<8>(db + n, dy + n, N - n, ld, rows);
+  for (; n + 4 * VW <= whole; n += 4 * VW) sum_rows<4>(db + n, dy + n, N - n, ld, rows);
   for (; n < columns.hi; n += VW) sum_rows<1>(db + n, dy + n, N - n, ld, rows);
 }
 
