@@ -10,6 +10,10 @@ INLINE void copy_row(float *dst, const float *src, int64_t ld) {
   for (int64_t j = 0; j < ld; j += VW) store(dst + j, load(src + j));
 }
 
+NOINLINE void copy_rows(float *dst, int64_t ldd, const float *src, int64_t lds, int64_t rows, int64_t width) {
+  for (; rows > 0; rows--, dst += ldd, src += lds) copy_row(dst, src, width);
+}
+
 INLINE void zero_row(float *dst, int64_t ld) {
   for (int64_t j = 0; j < ld; j += VW) store(dst + j, vf{});
 }

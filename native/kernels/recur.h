@@ -32,43 +32,51 @@ struct Loop {
   }
 };
 
-// Rows for a tile to read. Where they lie a multiple of 4 KiB apart they share one set of the first cache, which holds
-// fewer lines than a tile has rows: then a copy in the workspace, a line further apart. The same where they are no more
-// than a page between those of other parts, whose processors fetch beyond their own and so take these away, a third of
-// the time where caches are far apart.
-struct Operand {
-  const float *rows;
-  int64_t ld;
+// Where a part works on the rows of its steps: where they lie, or in turns in two places of its workspace, a line
+// further apart, from where they are stored there, too. That is better where they lie a multiple of 4 KiB apart, in one
+// set of the first cache, which holds fewer lines than a tile has rows; and where they lie among those of other parts,
+// whose processors fetch beyond their own and so take lines away in the middle of the work.
+struct Desk {
+  float *own = nullptr;
+  int64_t ld, room;
 
-  NOINLINE Operand(const Context &context, const Loop &loop, const float *at, int64_t count, int64_t stride)
-      : rows(at), ld(stride) {
+  NOINLINE Desk(const Context &context, const Loop &loop, int64_t stride) : ld(stride) {
     constexpr int64_t CROWDED = 1024, SET = 8;
-    const int64_t apart = stride + plan::UNIT_FLOATS;
-    const bool crowded = stride % CROWDED == 0 && count > SET && count * apart * 4 <= WORKSPACE_BYTES;
-    const bool contested = loop.parts > 1 && !loop.meeting && count * stride <= PAGE;
-    if (!crowded && !contested) return;
-    float *const copy = context.workspace[loop.part];
-    for (int64_t i = 0; i < count; i++) copy_row(copy + i * apart, at + i * stride, stride);
-    rows = copy;
+    const int64_t count = loop.q.hi - loop.q.lo, apart = stride + plan::UNIT_FLOATS;
+    const bool crowded = stride % CROWDED == 0 && count > SET, contested = loop.parts > 1 && !loop.meeting && count > 1;
+    room = count * apart;
+    if ((!crowded && !contested) || 2 * room * 4 > WORKSPACE_BYTES) return;
+    own = context.workspace[loop.part];
     ld = apart;
+  }
+  // Where those of a step are worked on, which lie at `place`.
+  INLINE float *rows(int64_t step, float *place) const { return own ? own + step % 2 * room : place; }
+  // Where those from which the loop begins are read, as if they were of that step.
+  NOINLINE const float *begin(int64_t step, const float *place, int64_t count, int64_t stride) const {
+    if (!own) return place;
+    copy_rows(own + step % 2 * room, ld, place, stride, count, stride);
+    return own + step % 2 * room;
   }
 };
 
-// d holds g: keeps it in `g` where given, and becomes g·f′(s).
-template <int CELL>
-NOINLINE void derive_tile(float *d, const float *s, float *g, int64_t ld, int64_t rows, int64_t vectors) {
-  for (int64_t i = 0; i < rows; i++) {
-    for (int64_t at = i * ld; at < i * ld + vectors * VW; at += VW) {
-      const vf total = load(d + at);
-      if (g) store(g + at, total);
-      store(d + at, derivative<CELL>(total, load(s + at)));
+// Rows that hold g become g·f′(s), and so do those of d, if they are others.
+template <int CELL, bool OTHERS>
+NOINLINE void derive_tile(float *rows, int64_t ldr, float *d, const float *s, int64_t ld, int64_t count,
+                          int64_t vectors) {
+  for (; count > 0; count--, rows += ldr, d += ld, s += ld) {
+    for (int64_t at = 0; at < vectors * VW; at += VW) {
+      const vf x = derivative<CELL>(load(rows + at), load(s + at));
+      store(rows + at, x);
+      if (OTHERS) store(d + at, x);
     }
   }
 }
 
-using Derive = void (*)(float *, const float *, float *, int64_t, int64_t, int64_t);
-// By plan::CELL_….
-constexpr Derive derivatives[] = {derive_tile<0>, derive_tile<1>, derive_tile<2>, derive_tile<3>};
+using Derive = void (*)(float *, int64_t, float *, const float *, int64_t, int64_t, int64_t);
+// By OTHERS and plan::CELL_….
+constexpr Derive derivatives[][4] = {
+    {derive_tile<0, ALWAYS>, derive_tile<1, ALWAYS>, derive_tile<2, ALWAYS>, derive_tile<3, ALWAYS>},
+    {derive_tile<0, true>, derive_tile<1, true>, derive_tile<2, true>, derive_tile<3, true>}};
 
 // Backwards through a sequence alone in its thread, S small (forwards see row.h): latency is all. A step is one
 // call-free run of as many chains as there are vectors, all of them in registers, with f′ behind it in the same breath.
@@ -119,7 +127,6 @@ NOINLINE void run_states(const Context &context, const Input *x, Arguments take,
   take.floats();  // W
   const float *pack = take.floats();
   const int64_t S = take.integer(), ld = stride(S), cell = take.integer();
-  const Activate f = activations[cell];
   Loop loop(context, S, part, parts);
   const Range q = loop.q, units = loop.units;
   const int64_t N = smaller(S, units.hi) - units.lo;
@@ -128,16 +135,21 @@ NOINLINE void run_states(const Context &context, const Input *x, Arguments take,
   const auto from = [&](const float *bias) { return bias ? bias + units.lo : nullptr; };
   Factors Uw{};
   if (x) Uw = {nullptr, stride(x->K), x->U + units.lo * x->K, x->K};
+  const Desk desk(context, loop, ld);
+  const Activate f = activations[desk.own != nullptr][cell];
   const float *before = s0 + q.lo * ld;
   for (int64_t i = 0; i < context.T && !stopped(context); i++) {
     const int64_t row = context.start[i] + q.lo, rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
-    if (i > 0) loop.next();
+    if (i > 0)
+      loop.next();
+    else
+      before = desk.begin(1, before, rows, ld);
     float *all = s + row * ld, *now = all + units.lo;
     Start start{now, ld};
-    Factors Ws{before, ld, pack, S};
+    const Factors Ws{before, desk.ld, pack, S};
     if (x) {
-      start = {nullptr, 0, from(x->b), from(x->bh)};
+      start = {nullptr, ld, from(x->b), from(x->bh)};
       Uw.a = x->w + row * Uw.lda;
     }
     if (rows == 1) {
@@ -158,11 +170,12 @@ NOINLINE void run_states(const Context &context, const Input *x, Arguments take,
       if (next == rows * ld) next = beyond;
       return Ahead{now + next, now + next, ld};
     };
-    const Operand a(context, loop, before, rows, ld);
-    Ws.a = a.rows, Ws.lda = a.ld;
-    multiply(rows, N, x ? Uw : Ws, x ? &Ws : nullptr, start, now, ld, soon,
-             [=](int64_t row, int64_t m, int64_t v, int64_t width) { f(now + row * ld + v * VW, ld, m, width); });
-    before = all;
+    float *const here = desk.rows(i, now);
+    multiply(rows, N, x ? Uw : Ws, x ? &Ws : nullptr, start, here, desk.ld, soon,
+             [=](int64_t row, int64_t m, int64_t v, int64_t width) {
+               f(here + row * desk.ld + v * VW, desk.ld, m, width, now + row * ld + v * VW, ld);
+             });
+    before = desk.own ? here : all;
   }
 }
 
@@ -242,7 +255,6 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
   take.floats();  // W
   const float *pack = take.floats();
   const int64_t S = take.integer(), ld = stride(S), cell = take.integer();
-  const Derive derive = derivatives[cell];
   float *g = take.floats(), *g0 = take.floats();
   Loop loop(context, S, part, parts);
   const Range q = loop.q, units = loop.units;
@@ -260,6 +272,9 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
     step = -1;
   }
   pack += lo * S;
+  const Desk desk(context, loop, ld);
+  if (later > 0) after = desk.begin(step + 1, after, later, ld);
+  const Derive derive = derivatives[desk.own != nullptr][cell];
   for (int64_t i = step; i >= 0 && !stopped(context); i--) {
     const int64_t rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) continue;
@@ -272,31 +287,36 @@ void recur_back(const Context &context, const int32_t *args, int part, int parts
       if (next == later * ld) next = before;
       return Ahead{s + at + next, now + next, ld};
     };
-    const Operand a(context, loop, after, later, ld);
-    multiply(later, N, {a.rows, a.ld, pack, S}, nullptr, {each ? above + at : nullptr, ld}, now, ld, soon,
+    float *const here = desk.rows(i, now);
+    multiply(later, N, {after, desk.ld, pack, S}, nullptr, {each ? above + at : nullptr, ld}, here, desk.ld, soon,
              [=](int64_t row, int64_t m, int64_t v, int64_t vectors) {
                const int64_t corner = row * ld + v * VW;
-               derive(now + corner, s + at + corner, keep ? keep + corner : nullptr, ld, m, vectors);
+               float *const tile = here + row * desk.ld + v * VW;
+               if (keep) copy_rows(keep + corner, ld, tile, desk.ld, m, vectors * VW);
+               derive(tile, desk.ld, now + corner, s + at + corner, ld, m, vectors);
              });
     // Sequences that end here have nothing behind them but what comes from above.
     for (int64_t row = later; row < rows; row++) {
       const float *over = each                       ? above + at + row * ld
                           : kind == plan::ABOVE_LAST ? above + (q.lo + row) * ld + lo
                                                      : nullptr;
+      float *const to = here + row * desk.ld;
       if (!over)
-        zero_row(now + row * ld, width);
-      else if (over != now + row * ld)
-        copy_row(now + row * ld, over, width);
+        zero_row(to, width);
+      else if (over != to)
+        copy_row(to, over, width);
     }
     const int64_t edge = later * ld;
-    derive(now + edge, s + at + edge, keep ? keep + edge : nullptr, ld, rows - later, width / VW);
+    float *const ending = here + later * desk.ld;
+    if (keep) copy_rows(keep + edge, ld, ending, desk.ld, rows - later, width);
+    derive(ending, desk.ld, now + edge, s + at + edge, ld, rows - later, width / VW);
     later = rows;
-    after = d + first;
+    after = desk.own ? here : d + first;
   }
   if (!g0) return;
   loop.next();
   g0 += q.lo * ld + lo;
-  multiply_alone(later, N, {after, ld, pack, S}, {nullptr, 0}, g0, ld);
+  multiply_alone(later, N, {after, desk.ld, pack, S}, {nullptr, 0}, g0, ld);
   for (int64_t row = later; row < q.hi - q.lo; row++) {  // empty sequences: their state is the initial one
     if (kind == plan::ABOVE_LAST)
       copy_row(g0 + row * ld, above + (q.lo + row) * ld + lo, width);

@@ -10,18 +10,26 @@ namespace {
 // Packed matrices are panels of NR outputs: [panel][k][NR], the last one padded with zeros.
 constexpr int64_t NR = 2 * VW;
 
-// f on rows just stored, while they are in the first cache. Not inlined: its constants would push the sums of a tile
-// out of the registers.
-template <int CELL>
-NOINLINE void activate_tile(float *s, int64_t ld, int64_t rows, int64_t vectors) {
-  for (int64_t i = 0; i < rows; i++, s += ld) {
-    for (int64_t v = 0; v < vectors; v++) store(s + v * VW, activation<CELL>(load(s + v * VW)));
+// f of rows just stored, while they are in the first cache, there and in those of `to`, if they are others. Not
+// inlined: its constants would push the sums of a tile out of the registers.
+template <int CELL, bool OTHERS>
+NOINLINE void activate_tile(float *s, int64_t ld, int64_t rows, int64_t vectors, float *to, int64_t ldt) {
+  for (; rows > 0; rows--, s += ld, to += ldt) {
+    for (int64_t at = 0; at < vectors * VW; at += VW) {
+      const vf x = activation<CELL>(load(s + at));
+      store(s + at, x);
+      if (OTHERS) store(to + at, x);
+    }
   }
 }
 
-using Activate = void (*)(float *, int64_t, int64_t, int64_t);
-// By plan::CELL_….
-constexpr Activate activations[] = {activate_tile<0>, activate_tile<1>, activate_tile<2>, activate_tile<3>};
+using Activate = void (*)(float *, int64_t, int64_t, int64_t, float *, int64_t);
+// The class of portable numbers stores all twice, for a smaller addon.
+constexpr bool ALWAYS = !BPTT_FUSED;
+// By OTHERS and plan::CELL_….
+constexpr Activate activations[][4] = {
+    {activate_tile<0, ALWAYS>, activate_tile<1, ALWAYS>, activate_tile<2, ALWAYS>, activate_tile<3, ALWAYS>},
+    {activate_tile<0, true>, activate_tile<1, true>, activate_tile<2, true>, activate_tile<3, true>}};
 
 // y [N] = f(start + Σ_k a[k]·M[k, …]), N whole vectors of it.
 struct Row {
@@ -57,7 +65,7 @@ NOINLINE void row_tile(const Row &x, int64_t first, int64_t vectors) {
   // What nearly all nets use never leaves the registers.
   if (BPTT_FUSED && VW == 16 && x.cell == plan::CELL_TANH) return each([&](int v) { store(y + v * VW, tanh(sum[v])); });
   each([&](int v) { store(y + v * VW, sum[v]); });
-  if (x.cell != plan::CELL_IDENTITY) activations[x.cell](y, 0, 1, vectors);
+  if (x.cell != plan::CELL_IDENTITY) activations[false][x.cell](y, 0, 1, vectors, y, 0);
 }
 
 using RowTile = void (*)(const Row &, int64_t, int64_t);

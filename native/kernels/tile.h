@@ -181,8 +181,8 @@ struct Start {
 
 // c [rows, N] = start + a [rows, K]·M, M packed in panels over N, and then, of several rows, another such product on
 // top where `then` is given; then after(row, rows, vector, vectors) for each tile just stored. soon(first element)
-// tells what to fetch for the tile that begins there, given as an offset into c, or beyond all of c for the first tile
-// of what comes next. c may be where the chains start.
+// tells what to fetch for the tile that begins there, given as an offset into rows of start.ld, or beyond all of them
+// for the first tile of what comes next. c may be where the chains start.
 template <class Soon, class After>
 INLINE void multiply(int64_t rows, int64_t N, const Factors &x, const Factors *then, const Start &start, float *c,
                      int64_t ldc, Soon soon, After after) {
@@ -209,9 +209,9 @@ INLINE void multiply(int64_t rows, int64_t N, const Factors &x, const Factors *t
       for (int64_t w = 0; w < width; w++) store(line + w * VW, start.bias_at((v + w) * VW, N));
     }
     const int64_t ldf = start.rows ? start.ld : 0;
-    const int64_t beyond = v + width < vectors ? (v + width) * VW : rows * ldc;
+    const int64_t beyond = v + width < vectors ? (v + width) * VW : rows * start.ld;
     for_tiles(rows, [&](int64_t row, int64_t m) {
-      const int64_t next = row + m < rows ? (row + m) * ldc + v * VW : beyond;
+      const int64_t next = row + m < rows ? (row + m) * start.ld + v * VW : beyond;
       Factors on;
       if (GOES_ON && then) on = then->at(row, v);
       Tiles<ROWS>::of(m, width)(x.K, x.a + row * x.lda, x.lda, x.pack + v * VW * x.K, NR, NR * x.K, from + row * ldf,
