@@ -123,6 +123,22 @@ onEach(BACKENDS, ({ config }) => {
       model.dispose()
     })
 
+    it('stop() of one that is over leaves the update of somebody else alone', async () => {
+      const model = make()
+      const run = model.train(data, { epochs: 1 })
+      await run
+      const trainer = model.trainer()
+      const long = sequencesOf(Array(200).fill(60), 4)
+      const many = { x: long, y: signs(long) }
+      for (let n = 0; n < 12; n++) {
+        const step = trainer.step(many)
+        for (let wait = 0; wait <= n % 4; wait++) await new Promise((resolve) => setTimeout(resolve, 0))
+        await run.stop()
+        expect((await step).loss).toBeGreaterThan(0)
+      }
+      model.dispose()
+    })
+
     it('a failed one throws where it is iterated, and nowhere else', async () => {
       const unhandled: unknown[] = []
       const listen = (reason: unknown) => unhandled.push(reason)

@@ -88,8 +88,9 @@ export class Training {
     this.optimizer.starts = []
   }
 
-  /** Ends the run after the update in flight; the first reason counts. */
+  /** Ends the run after the update in flight; the first reason counts. One that is over has none: it would be somebody else's. */
   end(ending: Ending): void {
+    if (this.over) return
     this.ending ??= ending
     this.core.interrupt()
   }
