@@ -1,6 +1,6 @@
 // Gradients of matrices: dM [N, K] += Σ_rows dy[row, n]·x[row, k], rows in descending packed order, each element one
-// chain. Used by project.h and recur.h. Rows are taken in chunks, packed into the thread's workspace and multiplied
-// there by the register tile; between chunks the chains rest in float32.
+// chain. Used by project.h and recur_back.h. Rows are taken in chunks, packed into the thread's workspace and
+// multiplied there by the register tile; between chunks the chains rest in float32.
 #pragma once
 #include "move.h"
 #include "tile.h"

@@ -8,6 +8,7 @@
 #include "optimize.h"
 #include "project.h"
 #include "recur.h"
+#include "recur_back.h"
 #include "step.h"
 
 namespace bptt {
