@@ -9,7 +9,7 @@
 namespace bptt {
 
 // Bytes of private workspace that each thread brings, 64-byte aligned: room for the packed operands of weight
-// gradients.
+// gradients, and for the rows on which a time loop works.
 constexpr int64_t WORKSPACE_BYTES = plan::WORKSPACE_BYTES;
 
 // With fewer sequences than this, threads divide the units of a time loop and meet after each step.

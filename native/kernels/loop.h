@@ -31,10 +31,11 @@ struct Loop {
   }
 };
 
-// Where a part works on the rows of its steps: where they lie, or in turns in two places of its workspace, a line
-// further apart, from where they are stored there, too. That is better where they lie a multiple of 4 KiB apart, in one
-// set of the first cache, which holds fewer lines than a tile has rows; and where they lie among those of other parts,
-// whose processors fetch beyond their own and so take lines away in the middle of the work.
+// Where a part works on the rows of its steps: where they belong; or in two places of its workspace, in turns from step
+// to step, where rows are a line further apart, and then it stores them where they belong as well. That is better where
+// those lie a multiple of 4 KiB apart, in one set of the first cache, which holds fewer lines than a tile has rows; and
+// where they lie among those of other parts, whose processors fetch beyond their own and so take lines away in the
+// middle of the work.
 struct Desk {
   float *own = nullptr;
   int64_t ld, room;

@@ -18,7 +18,7 @@ export const UNIT_FLOATS = 16
 /** An address holds the region above this many bits of unit offset (2^28 units = 16 GiB a region). */
 export const REGION_SHIFT = 28
 export const NONE = -1
-/** Of the native backend: what each thread brings for packed operands. */
+/** Of the native backend: what each thread brings for packed operands and for the rows of a time loop. */
 export const WORKSPACE_BYTES = 4 << 20
 
 /** Floats from one row of activations to the next: whole 64-byte units on every backend. */
