@@ -39,7 +39,7 @@ function axes() {
   return parts
 }
 
-/** Level roofs rise until they meet the highest ceiling. */
+/** Level roofs rise until they meet the highest ceiling; their names end there, but clear of the cells to the right. */
 function roofs() {
   const names = [...new Set(runs.flatMap(({ peaks }) => Object.keys(peaks)))]
   const peaks = Object.fromEntries(names.map((name) => [name, middle(runs.map((run) => run.peaks[name]).filter(Boolean))]))
@@ -55,27 +55,27 @@ function roofs() {
     if (!rate || !peaks[widest]) continue
     const [from, to] = [Math.max(X[0], Y[0] / rate), Math.min(X[1], peaks[widest] / rate)]
     parts.push(line([x(from), y(rate * from)], [x(to), y(rate * to)], 'roof'))
-    const at = Math.max(from, 0.26)
+    const at = Math.min(to, 4)
     const turn = (Math.atan2(y(rate * to) - y(rate * from), x(to) - x(from)) * 180) / Math.PI
     parts.push(
-      `<text transform="translate(${x(at)} ${y(rate * at) - 5}) rotate(${turn.toFixed(1)})" class="small">${level}, ${rate.toFixed(0)} GB/s</text>`,
+      `<text transform="translate(${x(at) - 20} ${y(rate * at) + 7}) rotate(${turn.toFixed(1)})" class="small" text-anchor="end">${level}, ${rate.toFixed(0)} GB/s</text>`,
     )
   }
   return parts
 }
 
 /**
- * Beside their points: to the left (of single sequences to the right, for the roofs' names are left), else on the other side, else a little
- * lower or higher, wherever no other label is.
+ * Beside their points: to the left (of single sequences, at the left edge, to the right), else on the other side, else a little lower or
+ * higher, wherever no other label or point is.
  */
 function labels(points) {
   const parts = []
-  const placed = []
+  const placed = points.map(({ at, up }) => ({ from: at - 6, to: at + 6, up }))
   for (const { at, up, name } of points.sort((a, b) => a.up - b.up)) {
     const width = 7 * name.length + 12
     const sides = at < x(2) ? ['start', 'end'] : ['end', 'start']
     const places = [0, 13, -13, 26, -26].flatMap((lower) =>
-      sides.map((side) => ({ side, up: up + lower, from: side === 'end' ? at - width : at, to: side === 'end' ? at : at + width })),
+      sides.map((side) => ({ side, up: up + lower, from: side === 'end' ? at - width : at + 7, to: side === 'end' ? at - 7 : at + width })),
     )
     const free = ({ from, to, up }) => placed.every((other) => other.to <= from || other.from >= to || Math.abs(other.up - up) >= 12)
     const place = places.find(free) ?? places[0]
@@ -103,7 +103,7 @@ function points() {
     parts.push(`<circle cx="${at}" cy="${y(native)}" r="${single ? 4 : 5}" class="${single ? 'single' : 'native'}"/>`)
     named.push({ at, up: y(native), name: single ? `s = ${cell.s}` : cell.id })
   }
-  return [...parts, ...labels(named)]
+  return [...labels(named), ...parts]
 }
 
 function legend() {
@@ -121,9 +121,9 @@ function legend() {
 
 console.log(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Roofline of training and of single sequences">
 <style>
-  svg { font: 14px system-ui, sans-serif; color: #1f2328; --blue: #0969da; --green: #1a7f37; --red: #cf222e; background: #ffffff }
-  @media (prefers-color-scheme: dark) { svg { color: #e6edf3; --blue: #58a6ff; --green: #3fb950; --red: #ff7b72; background: #0d1117 } }
-  text { fill: currentColor } .small { font-size: 12px }
+  svg { font: 14px system-ui, sans-serif; color: #1f2328; --blue: #0969da; --green: #1a7f37; --red: #cf222e; --page: #ffffff; background: var(--page) }
+  @media (prefers-color-scheme: dark) { svg { color: #e6edf3; --blue: #58a6ff; --green: #3fb950; --red: #ff7b72; --page: #0d1117 } }
+  text { fill: currentColor; stroke: var(--page); stroke-width: 3; paint-order: stroke } .small { font-size: 12px }
   .grid { stroke: currentColor; opacity: 0.12 } .roof { stroke: currentColor; stroke-width: 1.5; opacity: 0.7 }
   .link { stroke: var(--red); stroke-width: 1; stroke-dasharray: 2 3 }
   .native { fill: var(--blue) } .single { fill: none; stroke: var(--blue); stroke-width: 2 } .wasm { fill: var(--green) }
