@@ -39,13 +39,18 @@ void fetch(const Context &context, const int32_t *args, int part, int parts) {
   float *dst = take.floats();
   const float *data = take.floats();
   const int64_t K = take.integer(), ld = stride(K);
+  // Steps ahead: each of many sequences goes on by a row, which nothing in the machine foresees.
+  constexpr int64_t SOON = 4;
   const Range q = share_sequences(context, part, parts);
   for (int64_t i = 0; i < context.T; i++) {
     const int64_t end = smaller(q.hi, context.active[i]);
     for (int64_t p = q.lo; p < end; p++) {
       float *row = dst + (context.start[i] + p) * ld;
       const float *from = data + (int64_t{context.base[p]} + i) * K;
-      for (int64_t j = 0; j < ld; j += VW) store(row + j, j < K ? load_part(from + j, K - j) : vf{});
+      for (int64_t j = 0; j < ld; j += VW) {
+        prefetch(from + SOON * K + j);
+        store(row + j, j < K ? load_part(from + j, K - j) : vf{});
+      }
     }
   }
 }
