@@ -31,25 +31,25 @@ NOINLINE void run_states(const Context &context, const Input *x, Arguments take,
   const Activate f = activations[desk.own != nullptr][cell];
   const float *before = s0 + q.lo * ld;
   for (int64_t i = 0; i < context.T && !stopped(context); i++) {
-    const int64_t row = context.start[i] + q.lo, rows = smaller(q.hi, context.active[i]) - q.lo;
+    const int64_t first = context.start[i] + q.lo, rows = smaller(q.hi, context.active[i]) - q.lo;
     if (rows <= 0) return;
     if (i > 0)
       loop.next();
     else
       before = desk.begin(1, before, rows, ld);
-    float *all = s + row * ld, *now = all + units.lo;
+    float *all = s + first * ld, *now = all + units.lo;
     Start start{now, ld};
     const Factors Ws{before, desk.ld, pack, S};
     if (x) {
       start = {nullptr, ld, from(x->b), from(x->bh)};
-      Uw.a = x->w + row * Uw.lda;
+      Uw.a = x->w + first * Uw.lda;
     }
     if (rows == 1) {
-      const Factors first = x ? Uw : Ws, then = x ? Ws : Uw;
+      const Factors one = x ? Uw : Ws, then = x ? Ws : Uw;
       multiply_row({x ? start.bias : now,
                     start.bias2,
                     nullptr,
-                    {{first.a, first.pack, first.K}, {then.a, then.pack, then.K}},
+                    {{one.a, one.pack, one.K}, {then.a, then.pack, then.K}},
                     cell,
                     now},
                    N, i % 2 != 0);
